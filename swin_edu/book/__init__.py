@@ -1,0 +1,1 @@
+"""The machinery of the book: what makes it open, run, draw and test itself."""

@@ -1,0 +1,85 @@
+"""The commands of ``python3 -m swin_edu``. Each first makes sure of ``.venv``, then runs in it."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from swin_edu.book.environment import Environment, InstallError
+
+ROOT = Path(__file__).resolve().parents[2]
+FIRST_PAGE = "notebooks/00_start_here.ipynb"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; a failed installation is told in one sentence."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return run(arguments or ["open"])
+    except InstallError as error:
+        print(f"swin_edu: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nswin_edu: stopped", file=sys.stderr)
+        return 130
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command that the arguments name, in .venv's Python."""
+    options, passed_on = make_parser().parse_known_args(arguments)
+    if passed_on and options.command not in ("open", "test"):
+        make_parser().error(f"unrecognized arguments: {' '.join(passed_on)}")
+    environment = Environment(ROOT)
+    environment.ensure(test=options.command == "test")
+    if options.command == "open":
+        return open_book(environment, passed_on)
+    if options.command == "test":
+        return run_tests(environment, passed_on)
+    if not environment.is_running():
+        return environment.execute("-m", "swin_edu", *arguments)
+    return run_inside(options)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    parser = argparse.ArgumentParser("python3 -m swin_edu", description="Without a command, opens the book.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("open", help="open the first page in JupyterLab; its options are passed on")
+    commands.add_parser("test", help="run all tests; the options of pytest are passed on")
+    write = commands.add_parser("write", help="write the modules from the chapters and run these")
+    write.add_argument("chapters", nargs="*", metavar="CHAPTER")
+    write.add_argument("--check", action="store_true", help="change nothing; fail if something would change")
+    commands.add_parser("figures", help="draw the pictures in figures/ again")
+    site = commands.add_parser("site", help="write the book as web pages")
+    site.add_argument("out", type=Path, metavar="OUT")
+    site.add_argument("chapters", nargs="*", metavar="CHAPTER")
+    return parser
+
+
+def open_book(environment: Environment, passed_on: list[str]) -> int:
+    """Open the first page in JupyterLab, which runs for root only if told to; -y: one Ctrl-C ends it."""
+    os.chdir(environment.root)
+    as_root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    return environment.execute("-m", "jupyterlab", FIRST_PAGE, "-y", *as_root, *passed_on)
+
+
+def run_tests(environment: Environment, passed_on: list[str]) -> int:
+    """Run pytest on the package and the notebooks."""
+    os.chdir(environment.root)
+    return environment.execute("-m", "pytest", *passed_on)
+
+
+def run_inside(options: argparse.Namespace) -> int:
+    """Run a command that imports what only .venv has, hence the imports in here."""
+    if options.command == "write":
+        from swin_edu.book import write
+
+        return write.main(options.chapters, options.check)
+    if options.command == "figures":
+        from swin_edu.book import figures
+
+        return figures.main()
+    from swin_edu.book import site
+
+    return site.main(options.out, options.chapters)

@@ -1,0 +1,34 @@
+"""One place that decides where tensors live."""
+
+import os
+
+import torch
+
+
+def device() -> torch.device:
+    """Return the device of the book: SWIN_EDU_DEVICE if set, else CUDA, else MPS, else the CPU.
+
+    On CUDA, convolutions are set to full float32: the default TF32 keeps 10 bits of mantissa, and the
+    equalities of the chapters would hold to three digits only.
+
+    Raises ValueError when SWIN_EDU_DEVICE names no device, RuntimeError when this machine does not have it.
+    """
+    name = os.environ.get("SWIN_EDU_DEVICE") or best_available()
+    try:
+        chosen = torch.device(name)
+    except RuntimeError:
+        raise ValueError(f"SWIN_EDU_DEVICE is {name!r}, which is no device; use cpu, cuda or mps") from None
+    if chosen.type == "cuda" and not torch.cuda.is_available():
+        raise RuntimeError(f"SWIN_EDU_DEVICE is {name!r}, but torch sees no CUDA GPU here; use cpu")
+    if chosen.type == "mps" and not torch.backends.mps.is_available():
+        raise RuntimeError(f"SWIN_EDU_DEVICE is {name!r}, but torch sees no Apple GPU here; use cpu")
+    if chosen.type == "cuda":
+        torch.backends.cudnn.allow_tf32 = False
+    return chosen
+
+
+def best_available() -> str:
+    """Return the name of the fastest kind of device that torch can use here."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"

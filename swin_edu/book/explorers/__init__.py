@@ -1,0 +1,6 @@
+"""Explorers: a picture with sliders that answers at once, drawn in the page from arrays sent once."""
+
+from swin_edu.book.explorers.overview import Overview
+from swin_edu.book.explorers.patches import Patches
+
+__all__ = ["Overview", "Patches"]

@@ -1,0 +1,198 @@
+/* What all explorers share. An explorer's own file defines one object and exports it through `host`:
+ *
+ *   const explorer = {
+ *     size: [width, height],                       of the canvas, in CSS pixels
+ *     limits(state, data) { return { shift: 6 } }  optional: the largest value of a slider in this state
+ *     draw(context, state, data) { … }             paints the whole canvas
+ *     words(name, state, data) { return "12 px" }  a slider's value in words
+ *     describe(state, data) { return "…" }         the whole picture in words
+ *     point(x, y, state, data) { return { … } }    optional: the state after the pointer moved to (x, y)
+ *   };
+ *   export default { render: (view) => host(view, explorer) };
+ *
+ * `state` maps slider names to numbers; `data` maps array names to { data, shape }.
+ */
+
+const BLUE = "#0072b2", ORANGE = "#e69f00", INK = "#1a1a1a", MUTED = "#767676", PAPER = "#ffffff";
+
+const STYLE = `
+.swin-explorer { background: ${PAPER}; color: ${INK}; padding: 8px; font: 13px/1.5 system-ui, sans-serif; max-width: 780px; }
+.swin-explorer .sliders { display: flex; flex-wrap: wrap; gap: 4px 24px; margin-bottom: 6px; }
+.swin-explorer .slider { display: grid; grid-template-columns: auto auto; justify-content: space-between; min-width: 150px; flex: 1 1 150px; }
+.swin-explorer .slider input { grid-column: 1 / 3; width: 100%; min-width: 0; margin: 2px 0; accent-color: ${BLUE}; }
+.swin-explorer canvas { display: block; width: 100%; height: auto; touch-action: pan-y; }
+.swin-explorer p { margin: 6px 0 0; min-height: 3em; color: ${INK}; }
+`;
+
+function host({ model, el }, explorer) {
+  const data = unpack(model.get("arrays"));
+  const root = element("div", "swin-explorer", { role: "group", "aria-label": model.get("heading") });
+  const sliders = element("div", "sliders");
+  const canvas = element("canvas", "", { role: "img" });
+  const sentence = element("p");
+  const style = element("style");
+  style.textContent = STYLE;
+  root.append(style, sliders, canvas, sentence);
+  const inputs = model.get("controls").map((control) => slider(control, sliders, move));
+  const context = prepare(canvas, explorer.size);
+
+  function read() {
+    return Object.fromEntries(inputs.map(({ name }) => [name, model.get(name)]));
+  }
+
+  function move(changes) {
+    const state = within(inputs, { ...read(), ...changes }, explorer, data);
+    for (const { name } of inputs) if (state[name] !== model.get(name)) model.set(name, state[name]);
+    model.save_changes();
+    paint();
+  }
+
+  let painted = "";
+  function paint() {
+    const state = within(inputs, read(), explorer, data);
+    const key = JSON.stringify(state);
+    if (key === painted) return;
+    painted = key;
+    context.clearRect(0, 0, ...explorer.size);
+    explorer.draw(context, state, data);
+    for (const input of inputs) input.show(state, explorer, data);
+    sentence.textContent = explorer.describe(state, data);
+    canvas.setAttribute("aria-label", sentence.textContent);
+  }
+
+  if (explorer.point) {
+    canvas.addEventListener("pointermove", (event) => {
+      const bounds = canvas.getBoundingClientRect();
+      const scale = explorer.size[0] / bounds.width;
+      const changes = explorer.point((event.clientX - bounds.left) * scale, (event.clientY - bounds.top) * scale, read(), data);
+      if (changes) move(changes);
+    });
+  }
+  for (const { name } of inputs) model.on(`change:${name}`, paint);
+  el.append(root);
+  paint();
+  return () => inputs.forEach(({ name }) => model.off(`change:${name}`, paint));
+}
+
+function slider(control, parent, move) {
+  const { name, label, values } = control;
+  const id = `swin-${name}-${Math.random().toString(36).slice(2)}`;
+  const row = element("div", "slider");
+  const text = element("label", "", { for: id });
+  const value = element("output", "", { for: id });
+  const input = element("input", "", { type: "range", id, min: 0, max: values.length - 1, step: 1 });
+  input.dataset.lmSuppressShortcuts = "true"; // else JupyterLab takes the arrow keys
+  text.textContent = label;
+  row.append(text, value, input);
+  parent.append(row);
+  input.addEventListener("input", () => move({ [name]: values[input.valueAsNumber] }));
+  function show(state, explorer, data) {
+    input.max = values.length - 1 - values.filter((v) => v > largest(control, state, explorer, data)).length;
+    input.valueAsNumber = values.indexOf(state[name]);
+    value.textContent = String(state[name]);
+    input.setAttribute("aria-valuetext", explorer.words(name, state, data));
+  }
+  return { ...control, show };
+}
+
+function largest(control, state, explorer, data) {
+  return explorer.limits?.(state, data)[control.name] ?? control.values.at(-1);
+}
+
+function within(controls, state, explorer, data) {
+  const result = { ...state };
+  for (const control of controls) result[control.name] = Math.min(result[control.name], largest(control, result, explorer, data));
+  return result;
+}
+
+function prepare(canvas, [width, height]) {
+  const density = Math.max(1, globalThis.devicePixelRatio || 1);
+  canvas.width = width * density;
+  canvas.height = height * density;
+  const context = canvas.getContext("2d");
+  context.scale(density, density);
+  context.imageSmoothingEnabled = false;
+  return context;
+}
+
+function element(tag, className = "", attributes = {}) {
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  return node;
+}
+
+function unpack(arrays) {
+  const unpacked = {};
+  for (const [name, { dtype, shape, bytes }] of Object.entries(arrays)) {
+    const buffer = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
+    const read = { uint8: (b) => new Uint8Array(b), float32: (b) => new Float32Array(b), float16: (b) => Float32Array.from(new Uint16Array(b), half) };
+    unpacked[name] = { data: read[dtype](buffer), shape };
+  }
+  return unpacked;
+}
+
+/* Browsers are only beginning to know 16-bit floats. */
+function half(bits) {
+  const exponent = (bits >> 10) & 31, fraction = bits & 1023, sign = bits & 32768 ? -1 : 1;
+  return exponent ? sign * 2 ** (exponent - 15) * (1 + fraction / 1024) : (sign * fraction) / 2 ** 24;
+}
+
+/* An RGB array (H, W, 3) as a canvas that drawImage can scale; made once per array. */
+const photographs = new WeakMap();
+function photograph(array) {
+  if (!photographs.has(array)) {
+    const [height, width] = array.shape;
+    const canvas = document.createElement("canvas");
+    canvas.width = width;
+    canvas.height = height;
+    const pixels = new ImageData(width, height);
+    for (let i = 0; i < width * height; i++) {
+      for (let c = 0; c < 3; c++) pixels.data[4 * i + c] = array.data[3 * i + c];
+      pixels.data[4 * i + 3] = 255;
+    }
+    canvas.getContext("2d").putImageData(pixels, 0, 0);
+    photographs.set(array, canvas);
+  }
+  return photographs.get(array);
+}
+
+function lines(context, xs, ys, box, color, width) {
+  const [left, top, right, bottom] = box;
+  context.beginPath();
+  for (const x of xs) context.moveTo(x, top), context.lineTo(x, bottom);
+  for (const y of ys) context.moveTo(left, y), context.lineTo(right, y);
+  context.strokeStyle = color;
+  context.lineWidth = width;
+  context.stroke();
+}
+
+function label(context, text, x, y, { align = "left", size = 13, color = INK, weight = "normal" } = {}) {
+  context.font = `${weight} ${size}px system-ui, sans-serif`;
+  context.textAlign = align;
+  context.textBaseline = "alphabetic";
+  context.fillStyle = color;
+  context.fillText(text, x, y);
+}
+
+function steps(start, stop, step) {
+  const values = [];
+  for (let value = start; value <= stop + 1e-9; value += step) values.push(value);
+  return values;
+}
+
+function hatch(context, x, y, width, height, color) {
+  if (width <= 0 || height <= 0) return;
+  context.save();
+  context.beginPath();
+  context.rect(x, y, width, height);
+  context.clip();
+  context.beginPath();
+  for (let offset = -height; offset < width; offset += 7) context.moveTo(x + offset, y + height), context.lineTo(x + offset + height, y);
+  context.strokeStyle = color;
+  context.lineWidth = 1.2;
+  context.stroke();
+  context.restore();
+}
+
+const grouped = (number) => String(number).replace(/\B(?=(\d{3})+$)/g, ",");

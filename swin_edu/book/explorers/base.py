@@ -1,0 +1,110 @@
+"""What all explorers share: sliders, arrays sent once, a still picture, a sentence.
+
+An explorer is a pair of files: a JavaScript file that draws (see base.js for what it must define), and a
+class here that names the sliders, holds the arrays, and draws the same state as a still picture.
+"""
+
+import base64
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import anywidget
+import numpy as np
+import traitlets
+from matplotlib.figure import Figure
+
+from swin_edu.book.style import png
+
+FOLDER = Path(__file__).parent
+STATE_MIME = "application/vnd.swin-edu.explorer+json"
+
+
+class Slider(traitlets.Int):
+    """A whole number that the reader moves: its first value, the values it can take, and its label."""
+
+    def __init__(self, value: int, values: Sequence[int], label: str) -> None:
+        super().__init__(value)
+        self.values = list(values)
+        self.tag(sync=True, label=label)
+
+    def validate(self, obj: Any, value: Any) -> int:
+        """Return `value` if the slider can stand there, else raise TraitError with one sentence."""
+        number = super().validate(obj, value)
+        if number not in self.values:
+            choices = ", ".join(map(str, self.values))
+            raise traitlets.TraitError(f"{self.name} is {number}; it can be one of {choices}")
+        return number
+
+
+class Explorer(anywidget.AnyWidget):
+    """A picture with sliders. The state is in the traits: ``explorer.shift = 3`` moves the slider.
+
+    Where nothing runs, the notebook shows `still()`; an exported page draws it live from the stored arrays.
+    """
+
+    script: ClassVar[str]
+    title: ClassVar[str]
+    arrays = traitlets.Dict().tag(sync=True)
+    controls = traitlets.List().tag(sync=True)
+    heading = traitlets.Unicode().tag(sync=True)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        if "script" in vars(cls):  # not in the subclasses that traitlets makes at run time
+            cls._esm = module_source(cls.script)
+        super().__init_subclass__(**options)
+
+    def __init__(self, arrays: dict[str, np.ndarray], **state: int) -> None:
+        sliders = {name: trait for name, trait in self.traits().items() if isinstance(trait, Slider)}
+        controls = [
+            {"name": name, "label": trait.metadata["label"], "values": trait.values}
+            for name, trait in sliders.items()
+        ]
+        super().__init__(arrays=pack(arrays), controls=controls, heading=self.title, **state)
+
+    @property
+    def state(self) -> dict[str, int]:
+        """The value of each slider, by name."""
+        return {control["name"]: getattr(self, control["name"]) for control in self.controls}
+
+    def still(self) -> Figure:
+        """Draw the present state as a figure."""
+        raise NotImplementedError
+
+    def describe(self) -> str:
+        """Say the present state in words; the page says the same."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value}' for name, value in self.state.items())})"
+
+    def _repr_mimebundle_(self, **options: Any) -> tuple[dict, dict]:
+        live, metadata = super()._repr_mimebundle_(**options) or ({}, {})
+        still = {"text/plain": repr(self), "image/png": base64.b64encode(png(self.still())).decode()}
+        text = {name: {**array, "bytes": base64.b64encode(array["bytes"]).decode()} for name, array in self.arrays.items()}
+        stored = {
+            "script": self.script,
+            "heading": self.title,
+            "controls": self.controls,
+            "state": self.state,
+            "arrays": text,
+        }
+        alt = {"image/png": {"alt": f"{self.title}. {self.describe()}"}}
+        return {**live, **still, STATE_MIME: stored}, {**metadata, **alt}
+
+
+def module_source(script: str) -> str:
+    """Return the ES module of an explorer: the shared part, then its own."""
+    return "\n".join((FOLDER / name).read_text("utf-8") for name in ("base.js", script))
+
+
+def pack(arrays: dict[str, np.ndarray]) -> dict[str, dict]:
+    """Return the arrays as the page wants them: type, shape and raw bytes in row-major, little-endian order."""
+    known = {np.dtype("uint8"): "uint8", np.dtype("float32"): "float32", np.dtype("float16"): "float16"}
+    for name, array in arrays.items():
+        if array.dtype not in known:
+            raise TypeError(f"array {name!r} has type {array.dtype}; use uint8, float16 or float32")
+    return {
+        name: {"dtype": known[array.dtype], "shape": list(array.shape), "bytes": np.ascontiguousarray(array).tobytes()}
+        for name, array in arrays.items()
+    }

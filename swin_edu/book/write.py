@@ -1,0 +1,170 @@
+"""One source: the chapters are the package.
+
+A code cell whose first line is a path, such as ``# swin_edu/patches.py``, belongs to that file; the file is
+those cells in reading order. ``python3 -m swin_edu write`` writes the modules from the cells, then runs the
+chapters and stores what they printed and drew.
+"""
+
+import os
+import re
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from nbformat import NotebookNode
+
+ROOT = Path(__file__).resolve().parents[2]
+HEADER = re.compile(r"# (swin_edu/[a-z0-9_/]+\.py)")
+LIVE_VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One headed cell: where it stands, which module it belongs to, and its code without the header."""
+
+    notebook: str
+    number: int
+    module: str
+    code: str
+
+
+def chapters(root: Path = ROOT, chosen: list[str] | None = None) -> list[Path]:
+    """Return the chapters' notebooks in order, or those whose names begin with one of `chosen`.
+
+    Raises ValueError when a choice names no chapter.
+    """
+    every = sorted(root.glob("notebooks/[0-9][0-9]_*.ipynb"))
+    for choice in chosen or []:
+        if not any(path.name.startswith(choice) for path in every):
+            known = ", ".join(path.stem for path in every)
+            raise ValueError(f"no chapter begins with {choice!r}; there are {known}")
+    return [path for path in every if not chosen or path.name.startswith(tuple(chosen))]
+
+
+def headed_cells(root: Path = ROOT) -> list[Cell]:
+    """Return the headed cells of all chapters, in reading order."""
+    cells = []
+    for path in chapters(root):
+        for number, cell in enumerate(nbformat.read(path, as_version=4).cells):
+            first, _, code = cell.source.partition("\n")
+            header = HEADER.fullmatch(first.rstrip())
+            if cell.cell_type == "code" and header:
+                cells.append(Cell(path.name, number, header[1], code.strip("\n")))
+    return cells
+
+
+def module_sources(root: Path = ROOT) -> dict[str, str]:
+    """Return the text of every module that the chapters build, by its path."""
+    parts: dict[str, list[str]] = {}
+    for cell in headed_cells(root):
+        parts.setdefault(cell.module, []).append(cell.code)
+    return {module: "\n\n\n".join(codes) + "\n" for module, codes in parts.items()}
+
+
+def stale_modules(root: Path = ROOT) -> list[str]:
+    """Return one sentence for every module that differs from its cells."""
+    sources = module_sources(root)
+    sentences = []
+    for module, source in sources.items():
+        path = root / module
+        if (path.read_text("utf-8") if path.exists() else None) != source:
+            sentences.append(f"{module} differs from {first_difference(root, module)}")
+    return sentences
+
+
+def first_difference(root: Path, module: str) -> str:
+    """Name the first cell of `module` whose code the file does not hold in its place."""
+    path = root / module
+    rest = path.read_text("utf-8") if path.exists() else ""
+    cells = [cell for cell in headed_cells(root) if cell.module == module]
+    for cell in cells:
+        if not rest.startswith(cell.code + "\n"):
+            return f"cell {cell.number} of {cell.notebook}"
+        rest = rest[len(cell.code) :].lstrip("\n")
+    return f"its cells: it goes on after cell {cells[-1].number} of {cells[-1].notebook}"
+
+
+def write_modules(root: Path = ROOT) -> list[str]:
+    """Write the modules that differ from their cells; return their paths."""
+    changed = []
+    for module, source in module_sources(root).items():
+        if replace_text(root / module, source):
+            changed.append(module)
+    return changed
+
+
+def run_chapter(path: Path) -> bool:
+    """Run one notebook from top to bottom and store its outputs; return whether the file changed.
+
+    Raises CellExecutionError, and leaves the file as it was, when a cell fails.
+    """
+    notebook = nbformat.read(path, as_version=4)
+    client = NotebookClient(
+        notebook,
+        timeout=300,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(path.parent)}},
+        store_widget_state=False,
+        record_timing=False,
+    )
+    client.execute(env={**os.environ, "SWIN_EDU_DEVICE": "cpu"})
+    tidy(notebook)
+    return replace_text(path, nbformat.writes(notebook) + "\n")
+
+
+def tidy(notebook: NotebookNode) -> None:
+    """Drop what would differ in the next run or on the next machine.
+
+    The live view of a widget goes too: its model dies with the kernel, and a stored view without a model would
+    hide the still picture beside it.
+    """
+    notebook.metadata = nbformat.from_dict(
+        {
+            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+            "language_info": {"name": "python"},
+        }
+    )
+    for number, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{number:02d}"
+        cell.metadata = nbformat.from_dict({k: v for k, v in cell.metadata.items() if k in ("tags", "jupyter", "nbgrader")})
+        for output in cell.get("outputs", []):
+            output.get("data", {}).pop(LIVE_VIEW, None)
+
+
+def replace_text(path: Path, text: str) -> bool:
+    """Write `text` unless the file holds it already; a reader sees the old file or the new one, never half of it."""
+    if path.exists() and path.read_text("utf-8") == text:
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+    os.chmod(temporary, 0o644)
+    os.replace(temporary, path)
+    return True
+
+
+def main(chosen: list[str], check: bool = False) -> int:
+    """Write the modules and run the chapters chosen (all, if none is); with `check`, only compare."""
+    try:
+        paths = chapters(ROOT, chosen)
+    except ValueError as problem:
+        print(problem, file=sys.stderr)
+        return 2
+    if check:
+        sentences = stale_modules()
+        print("\n".join(sentences) + "\nmend with: python3 -m swin_edu write" if sentences else "modules and cells agree")
+        return 1 if sentences else 0
+    for module in write_modules():
+        print(f"wrote {module}")
+    for path in paths:
+        try:
+            print(f"{path.name}: {'outputs stored' if run_chapter(path) else 'unchanged'}", flush=True)
+        except CellExecutionError as problem:
+            print(f"{path.name}: a cell failed, nothing was stored\n{problem}", file=sys.stderr)
+            return 1
+    return 0
