@@ -9,14 +9,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-def check_images(images: Tensor, patch: int) -> None:
-    """Raise TypeError or ValueError, in one sentence, for what cannot be cut into patches."""
-    if not isinstance(images, Tensor):
-        raise TypeError(f"images is of type {type(images).__name__}; it must be a tensor (B, 3, H, W)")
+def check_patch(patch: int) -> None:
+    """Raise ValueError when `patch` is no patch size."""
     if isinstance(patch, bool) or not isinstance(patch, int) or patch < 1:
         raise ValueError(f"patch is {patch!r}; it must be a whole number of at least 1")
+
+
+def check_images(images: Tensor) -> None:
+    """Raise TypeError or ValueError when `images` is no batch of RGB images."""
+    if not isinstance(images, Tensor):
+        raise TypeError(f"images is of type {type(images).__name__}; it must be a tensor (B, 3, H, W)")
     if images.ndim != 4 or images.shape[1] != 3:
-        advice = "; add the batch axis with images[None]" if images.ndim == 3 else ""
+        advice = "; add the batch axis with images[None]" if images.ndim == 3 else ", three colours"
         raise ValueError(f"images has shape {tuple(images.shape)}; it must be (B, 3, H, W){advice}")
     if 0 in images.shape[2:]:
         raise ValueError(f"images has shape {tuple(images.shape)}; height and width must be at least 1")
@@ -29,7 +33,8 @@ def patch_partition(images: Tensor, patch: int) -> Tensor:
     Raises ValueError when the patch does not divide the height or the width.
     Source: Liu et al. 2021, section 3.1, with P = 4.
     """
-    check_images(images, patch)
+    check_images(images)
+    check_patch(patch)
     for axis, size in zip(("height", "width"), images.shape[2:], strict=True):
         if size % patch:
             more = size + -size % patch
@@ -43,10 +48,11 @@ def patch_reverse(patches: Tensor, patch: int) -> Tensor:
     Shape: (B, H/P, W/P, P·P·3) -> (B, 3, H, W)
     Raises ValueError when the last axis does not hold P·P·3 numbers.
     """
-    if patches.ndim != 4 or patches.shape[-1] != patch * patch * 3:
-        raise ValueError(
-            f"patches has shape {tuple(patches.shape)}; for patch {patch} it must be (B, H, W, {patch * patch * 3})"
-        )
+    check_patch(patch)
+    numbers = patch * patch * 3
+    if patches.ndim != 4 or patches.shape[-1] != numbers:
+        shape = tuple(patches.shape)
+        raise ValueError(f"patches has shape {shape}; for patch {patch} it must be (B, H, W, {numbers})")
     return rearrange(patches, "b h w (p q c) -> b c (h p) (w q)", p=patch, q=patch)
 
 
@@ -55,7 +61,8 @@ def pad_to_patch(images: Tensor, patch: int) -> Tensor:
 
     Shape: (B, 3, H, W) -> (B, 3, ceil(H/P)·P, ceil(W/P)·P)
     """
-    check_images(images, patch)
+    check_images(images)
+    check_patch(patch)
     height, width = images.shape[2:]
     return F.pad(images, (0, -width % patch, 0, -height % patch))
 
@@ -70,6 +77,7 @@ class PatchEmbedding(nn.Module):
 
     def __init__(self, patch: int = 4, channels: int = 96) -> None:
         super().__init__()
+        check_patch(patch)
         self.patch = patch
         self.linear = nn.Linear(patch * patch * 3, channels)
         self.norm = nn.LayerNorm(channels)
@@ -89,13 +97,13 @@ class OverlappingPatchEmbedding(nn.Module):
 
     def __init__(self, patch: int = 4, channels: int = 96) -> None:
         super().__init__()
-        self.patch = patch
+        check_patch(patch)
         self.convolution = nn.Conv2d(3, channels, 2 * patch - 1, stride=patch, padding=patch - 1)
         self.norm = nn.LayerNorm(channels)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return one token of C numbers for each patch and its surroundings."""
-        check_images(images, self.patch)
+        check_images(images)
         return self.norm(rearrange(self.convolution(images), "b c h w -> b h w c"))
 
 
@@ -112,5 +120,9 @@ class AbsolutePosition(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return the tokens with their places added."""
+        if tokens.ndim != 4 or tokens.shape[-1] != self.table.shape[1]:
+            raise ValueError(
+                f"tokens has shape {tuple(tokens.shape)}; it must be (B, H, W, {self.table.shape[1]})"
+            )
         table = F.interpolate(self.table, size=tokens.shape[1:3], mode="bicubic", align_corners=False)
         return tokens + rearrange(table, "1 c h w -> 1 h w c")

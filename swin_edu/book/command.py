@@ -61,7 +61,8 @@ def open_book(environment: Environment, passed_on: list[str]) -> int:
     """Open the first page in JupyterLab, which runs for root only if told to; -y: one Ctrl-C ends it."""
     os.chdir(environment.root)
     as_root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-    return environment.execute("-m", "jupyterlab", FIRST_PAGE, "-y", *as_root, *passed_on)
+    whole_project = f"--ServerApp.root_dir={environment.root}"  # or the reader sees only notebooks/
+    return environment.execute("-m", "jupyterlab", FIRST_PAGE, "-y", whole_project, *as_root, *passed_on)
 
 
 def run_tests(environment: Environment, passed_on: list[str]) -> int:

@@ -62,6 +62,7 @@ class Environment:
     def execute(self, *arguments: str) -> int:
         """Go on as .venv's Python, which replaces this process: Ctrl-C and the exit code are its own."""
         command = [str(self.python), *arguments]
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or every kernel would compile torch again
         if not WINDOWS:
             os.execv(command[0], command)
         with subprocess.Popen(command) as process:
@@ -152,8 +153,10 @@ class Environment:
         pip = [str(self.python), "-Im", "pip"]
         if not self.runs([*pip, "--version"]) and not any(map(self.runs, self.sources_of_pip())):
             raise InstallError(self.reason("no pip was found: on Debian or Ubuntu, apt install python3-venv"))
+        # Compiling all 100 packages takes longer than unpacking them; the first import compiles what is used.
+        options = ["--no-input", "--no-compile", "--progress-bar", "off"]
         what = ["-r", str(self.root / requirements), "-e", str(self.root)]
-        if not self.runs([*pip, "install", "--no-input", "--progress-bar", "off", *what]):
+        if not self.runs([*pip, "install", *options, *what]):
             errors = [line.strip() for line in self.progress.output if line.startswith("ERROR: ")]
             raise InstallError(self.reason(f"pip failed, see {self.log}: {errors[-1] if errors else ''}"))
 
@@ -239,9 +242,10 @@ class Progress:
 
     def line(self) -> str:
         """Return how far the installation is."""
-        found = re.findall(r"^Collecting ([\w.-]+)|^Processing .*/(\w+)-", "".join(self.output), re.MULTILINE)
+        command = "".join(self.output).rpartition("\n$ ")[2]  # the running one, with what it has printed
+        found = re.findall(r"^Collecting ([\w.-]+)|^Processing .*/(\w+)-", command, re.MULTILINE)
         names = ["".join(name) for name in found]
-        unpacking = names and any(line.startswith("Installing collected") for line in self.output[-5:])
+        unpacking = "\nInstalling collected packages" in command
         step = "unpacking" if unpacking else names[-1] if names else "pip"
         return f"installing: {step} … {len(set(names))} packages, {time.monotonic() - self.started:.0f} s"
 

@@ -64,7 +64,8 @@ LARGEST_SIZE = 4096  # pixels a side: 200 MB as float32
 # Not all that Pillow reads: EPS would start Ghostscript, and a JPEG 2000 cut short can come back half grey.
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "PPM", "TIFF", "WEBP", "AVIF")
 SIGNATURES = (
-    (rb"%PDF", "a PDF document"),
+    (rb"%PDF|%!PS", "a PDF or PostScript document"),
+    (rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51", "a JPEG 2000 picture"),
     (rb"....ftyp(hei|hev|mif|msf)", "a HEIC picture"),
     (rb"....ftyp", "a video"),
     (rb"PK\x03\x04", "a ZIP archive"),
@@ -155,7 +156,7 @@ def _advice(missing: Path) -> str:
     try:
         names = {name.lower(): name for name in os.listdir(folder)}
     except OSError:
-        return f"nor a folder {_shown(folder)} that can be read"
+        return f"its folder {_shown(folder)} is missing too, or closed to you"
     near = [repr(names[name]) for name in difflib.get_close_matches(missing.name.lower(), names)]
     return f"did you mean {' or '.join(near)}?" if near else f"no name in {_shown(folder)} is like it"
 
@@ -171,16 +172,15 @@ def _decode(stream: BinaryIO, shown: str, size: int | None) -> Image.Image:
     head = stream.read(1024)
     if not head:
         raise ValueError(f"{shown} is empty (0 bytes); copy or download it again")
-    stream.seek(0)
     try:
         with Image.open(stream, formats=FORMATS) as picture:
             if size is not None:
                 picture.draft(None, (2 * size, 2 * size))  # 108 megapixels in 30 ms
-            picture.load()
+            picture.load()  # here, so that no error of the pixels is taken for one of the EXIF
             return _to_rgb(picture)
     except UnidentifiedImageError:
         kind = next((kind for start, kind in SIGNATURES if re.match(start, head, re.DOTALL)), "no picture")
-        raise ValueError(f"{shown} seems to be {kind}; use one of {', '.join(FORMATS)}") from None
+        raise ValueError(f"{shown} cannot be read: it seems to be {kind}; use {', '.join(FORMATS)}") from None
     except Image.DecompressionBombError as error:
         numbers = _reason(error).split(",")[0].lower()
         raise ValueError(f"{shown} is too large to open safely, {numbers}; make it smaller first") from None

@@ -1,14 +1,15 @@
 """One drawing style for every figure of the book, and the one way to show a figure.
 
 Values are drawn with cividis, values with a sign from blue over white to orange, categories with the four
-Okabe–Ito colours below. All stay apart under the common kinds of colour blindness, and a category that matters
-also carries a number or a hatch. Importing this module sets the style for the reader's own figures too.
+Okabe–Ito colours below. All stay apart under the common kinds of colour blindness, and a category that
+matters also carries a number or a hatch. Importing this module sets the style for the reader's figures too.
 """
 
 import io
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 from cycler import cycler
 from IPython.display import Image, display
 from matplotlib.axes import Axes
@@ -40,14 +41,18 @@ plt.rcParams.update(
 )
 
 
-def figure(width: float, height: float, columns: int = 1, rows: int = 1, **options: Any) -> tuple[Figure, list[Axes]]:
+def figure(
+    width: float, height: float, columns: int = 1, rows: int = 1, **options: Any
+) -> tuple[Figure, list[Axes]]:
     """Return a new figure of the given size in inches and its axes, row by row."""
-    drawn, axes = plt.subplots(rows, columns, figsize=(width, height), squeeze=False, layout="constrained", **options)
+    drawn, axes = plt.subplots(
+        rows, columns, figsize=(width, height), squeeze=False, layout="constrained", **options
+    )
     plt.close(drawn)  # shown by `show`, never a second time by the notebook
     return drawn, list(axes.flat)
 
 
-def mosaic(width: float, height: float, pattern: list[list[str]], **options: Any) -> tuple[Figure, dict[str, Axes]]:
+def mosaic(width: float, height: float, pattern: list[Any], **options: Any) -> tuple[Figure, dict[str, Axes]]:
     """Return a new figure of the given size in inches and its axes by their names in `pattern`."""
     drawn, axes = plt.subplot_mosaic(pattern, figsize=(width, height), layout="constrained", **options)
     plt.close(drawn)
@@ -72,23 +77,31 @@ def show(drawn: Figure, alt: str) -> None:
     display(Image(png(drawn), alt=alt, retina=True))
 
 
-def picture(axes: Axes, pixels: object, title: str = "") -> None:
+def picture(axes: Axes, pixels: np.ndarray, title: str = "") -> None:
     """Draw an image `(H, W, 3)` or `(H, W)` without ticks, one unit a pixel, its corner at (0, 0)."""
-    height, width = pixels.shape[:2]  # type: ignore[attr-defined]
-    axes.imshow(pixels, extent=(0, width, height, 0))  # type: ignore[arg-type]
+    height, width = pixels.shape[:2]
+    axes.imshow(pixels, extent=(0, width, height, 0))
     axes.set_title(title)
     axes.axis("off")
 
 
-def grid(axes: Axes, height: float, width: float, step: float, **line: object) -> None:
+def grid(axes: Axes, height: float, width: float, step: float, **line: Any) -> None:
     """Rule lines every `step` over a map of the given size, border included."""
     style = {"color": PAPER, "linewidth": 0.8, **line}
     xs = [min(i * step, width) for i in range(int(-(-width // step)) + 1)]
     ys = [min(i * step, height) for i in range(int(-(-height // step)) + 1)]
-    axes.vlines(xs, 0, height, **style)  # type: ignore[arg-type]
-    axes.hlines(ys, 0, width, **style)  # type: ignore[arg-type]
+    axes.vlines(xs, 0, height, **style)
+    axes.hlines(ys, 0, width, **style)
 
 
-def box(axes: Axes, x: float, y: float, width: float, height: float, **style: object) -> None:
+def box(axes: Axes, x: float, y: float, width: float, height: float, **style: Any) -> None:
     """Outline a rectangle whose corner is at (x, y)."""
-    axes.add_patch(Rectangle((x, y), width, height, **{"fill": False, "linewidth": 2, "edgecolor": ORANGE, **style}))  # type: ignore[arg-type]
+    axes.add_patch(
+        Rectangle((x, y), width, height, **{"fill": False, "linewidth": 2, "edgecolor": ORANGE, **style})
+    )
+
+
+def mark(axes: Axes, x: float, y: float, width: float, height: float) -> None:
+    """Outline the one thing that the figure is about: blue with a white edge, to be seen on any picture."""
+    box(axes, x, y, width, height, edgecolor=PAPER, linewidth=4)
+    box(axes, x, y, width, height, edgecolor=BLUE, linewidth=2)

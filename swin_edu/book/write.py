@@ -110,6 +110,7 @@ def run_chapter(path: Path) -> bool:
         resources={"metadata": {"path": str(path.parent)}},
         store_widget_state=False,
         record_timing=False,
+        extra_arguments=["--log-level=ERROR"],
     )
     client.execute(env={**os.environ, "SWIN_EDU_DEVICE": "cpu"})
     tidy(notebook)
@@ -119,8 +120,8 @@ def run_chapter(path: Path) -> bool:
 def tidy(notebook: NotebookNode) -> None:
     """Drop what would differ in the next run or on the next machine.
 
-    The live view of a widget goes too: its model dies with the kernel, and a stored view without a model would
-    hide the still picture beside it.
+    The live view of a widget goes too: its model dies with the kernel, and a stored view without a model
+    would hide the still picture beside it.
     """
     notebook.metadata = nbformat.from_dict(
         {
@@ -130,13 +131,15 @@ def tidy(notebook: NotebookNode) -> None:
     )
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number:02d}"
-        cell.metadata = nbformat.from_dict({k: v for k, v in cell.metadata.items() if k in ("tags", "jupyter", "nbgrader")})
+        cell.metadata = nbformat.from_dict(
+            {k: v for k, v in cell.metadata.items() if k in ("tags", "jupyter", "nbgrader")}
+        )
         for output in cell.get("outputs", []):
             output.get("data", {}).pop(LIVE_VIEW, None)
 
 
 def replace_text(path: Path, text: str) -> bool:
-    """Write `text` unless the file holds it already; a reader sees the old file or the new one, never half of it."""
+    """Write `text` unless the file holds it already; others see the old file or the new one, never half."""
     if path.exists() and path.read_text("utf-8") == text:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -157,7 +160,11 @@ def main(chosen: list[str], check: bool = False) -> int:
         return 2
     if check:
         sentences = stale_modules()
-        print("\n".join(sentences) + "\nmend with: python3 -m swin_edu write" if sentences else "modules and cells agree")
+        print(
+            "\n".join(sentences) + "\nmend with: python3 -m swin_edu write"
+            if sentences
+            else "modules and cells agree"
+        )
         return 1 if sentences else 0
     for module in write_modules():
         print(f"wrote {module}")

@@ -16,7 +16,7 @@
 const BLUE = "#0072b2", ORANGE = "#e69f00", INK = "#1a1a1a", MUTED = "#767676", PAPER = "#ffffff";
 
 const STYLE = `
-.swin-explorer { background: ${PAPER}; color: ${INK}; padding: 8px; font: 13px/1.5 system-ui, sans-serif; max-width: 780px; }
+.swin-explorer { background: ${PAPER}; color: ${INK}; padding: 8px; font: 13px/1.5 system-ui, sans-serif; max-width: 760px; }
 .swin-explorer .sliders { display: flex; flex-wrap: wrap; gap: 4px 24px; margin-bottom: 6px; }
 .swin-explorer .slider { display: grid; grid-template-columns: auto auto; justify-content: space-between; min-width: 150px; flex: 1 1 150px; }
 .swin-explorer .slider input { grid-column: 1 / 3; width: 100%; min-width: 0; margin: 2px 0; accent-color: ${BLUE}; }

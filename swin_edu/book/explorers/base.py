@@ -46,7 +46,7 @@ class Explorer(anywidget.AnyWidget):
     script: ClassVar[str]
     title: ClassVar[str]
     arrays = traitlets.Dict().tag(sync=True)
-    controls = traitlets.List().tag(sync=True)
+    controls: Any = traitlets.List().tag(sync=True)
     heading = traitlets.Unicode().tag(sync=True)
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -55,10 +55,11 @@ class Explorer(anywidget.AnyWidget):
         super().__init_subclass__(**options)
 
     def __init__(self, arrays: dict[str, np.ndarray], **state: int) -> None:
-        sliders = {name: trait for name, trait in self.traits().items() if isinstance(trait, Slider)}
         controls = [
             {"name": name, "label": trait.metadata["label"], "values": trait.values}
-            for name, trait in sliders.items()
+            for kind in reversed(type(self).__mro__)  # in the order of their definition
+            for name, trait in vars(kind).items()
+            if isinstance(trait, Slider)
         ]
         super().__init__(arrays=pack(arrays), controls=controls, heading=self.title, **state)
 
@@ -78,19 +79,24 @@ class Explorer(anywidget.AnyWidget):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{name}={value}' for name, value in self.state.items())})"
 
-    def _repr_mimebundle_(self, **options: Any) -> tuple[dict, dict]:
-        live, metadata = super()._repr_mimebundle_(**options) or ({}, {})
-        still = {"text/plain": repr(self), "image/png": base64.b64encode(png(self.still())).decode()}
-        text = {name: {**array, "bytes": base64.b64encode(array["bytes"]).decode()} for name, array in self.arrays.items()}
-        stored = {
+    def stored(self) -> dict[str, Any]:
+        """Return all that a page without a kernel needs to draw this explorer, ready for JSON."""
+        return {
             "script": self.script,
             "heading": self.title,
             "controls": self.controls,
             "state": self.state,
-            "arrays": text,
+            "arrays": {
+                name: {**array, "bytes": base64.b64encode(array["bytes"]).decode()}
+                for name, array in self.arrays.items()
+            },
         }
+
+    def _repr_mimebundle_(self, **options: Any) -> tuple[dict, dict]:
+        live, metadata = super()._repr_mimebundle_(**options) or ({}, {})
+        still = {"text/plain": repr(self), "image/png": base64.b64encode(png(self.still())).decode()}
         alt = {"image/png": {"alt": f"{self.title}. {self.describe()}"}}
-        return {**live, **still, STATE_MIME: stored}, {**metadata, **alt}
+        return {**live, **still, STATE_MIME: self.stored()}, {**metadata, **alt}
 
 
 def module_source(script: str) -> str:
@@ -99,12 +105,16 @@ def module_source(script: str) -> str:
 
 
 def pack(arrays: dict[str, np.ndarray]) -> dict[str, dict]:
-    """Return the arrays as the page wants them: type, shape and raw bytes in row-major, little-endian order."""
+    """Return the arrays as the page wants them: type, shape and raw bytes, row by row, little-endian."""
     known = {np.dtype("uint8"): "uint8", np.dtype("float32"): "float32", np.dtype("float16"): "float16"}
     for name, array in arrays.items():
         if array.dtype not in known:
             raise TypeError(f"array {name!r} has type {array.dtype}; use uint8, float16 or float32")
     return {
-        name: {"dtype": known[array.dtype], "shape": list(array.shape), "bytes": np.ascontiguousarray(array).tobytes()}
+        name: {
+            "dtype": known[array.dtype],
+            "shape": list(array.shape),
+            "bytes": np.ascontiguousarray(array).tobytes(),
+        }
         for name, array in arrays.items()
     }

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -41,10 +42,12 @@ class Layout:
         """Cut one side of a window where it wraps round the picture: (first token, how many)."""
         start = index * self.window + self.shift
         inside = min(self.window, self.padded - start)
-        return [(start, inside), (0, self.window - inside)] if inside < self.window else [(start, self.window)]
+        return (
+            [(start, inside), (0, self.window - inside)] if inside < self.window else [(start, self.window)]
+        )
 
     def pieces(self, chosen: int) -> list[tuple[int, int, int, int]]:
-        """Return (row, column, height, width) of each piece of the picture that meets in window `chosen`, from 1."""
+        """Return (row, column, height, width) of each piece of the picture in window `chosen`, from 1."""
         row, column = divmod(chosen - 1, self.per_side)
         return [(y, x, h, w) for y, h in self.spans(row) for x, w in self.spans(column)]
 
@@ -87,7 +90,8 @@ class Overview(Explorer):
         off = " (off: the window covers the map)" if plan.shift < min(self.shift, self.window - 1) else ""
         padding = f", padded to {plan.padded} × {plan.padded}" if plan.padded > plan.tokens else ""
         return (
-            f"Stage {self.stage}: {plan.tokens} × {plan.tokens} tokens of {plan.patch} × {plan.patch} px{padding}. "
+            f"Stage {self.stage}: {plan.tokens} × {plan.tokens} tokens "
+            f"of {plan.patch} × {plan.patch} px{padding}. "
             f"{plan.per_side**2} windows of {plan.window} × {plan.window} tokens, "
             f"shifted by {plan.shift} tokens = {plan.shift * plan.patch} px{off}. "
             f"Window {chosen} holds {parts} piece{'s' if parts > 1 else ''} of the picture; "
@@ -113,7 +117,7 @@ class Overview(Explorer):
             for axes, (y, x) in ((left, (row, column)), (right, rolled_place)):
                 place = [value * plan.patch for value in (x, y, width, height)]
                 box(axes, *place, edgecolor=BLUE, facecolor=BLUE + "70", fill=True)
-                style = {"color": PAPER, "weight": "bold", "ha": "center", "va": "center"}
+                style: dict[str, Any] = {"color": PAPER, "weight": "bold", "ha": "center", "va": "center"}
                 axes.text(place[0] + place[2] / 2, place[1] + place[3] / 2, str(number), **style)
         return drawn
 

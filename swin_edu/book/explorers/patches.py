@@ -26,13 +26,25 @@ class Patches(Explorer):
     column = Slider(0, range(112), "Column")
 
     def __init__(self, image: Tensor, channels: int = 96, **state: int) -> None:
-        if image.ndim != 3 or image.shape[0] != 3 or image.shape[1] != image.shape[2] or image.shape[1] % SIZES[-1]:
-            raise ValueError(f"image has shape {tuple(image.shape)}; it must be (3, H, H) with H divisible by 16")
+        if (
+            image.ndim != 3
+            or image.shape[0] != 3
+            or image.shape[1] != image.shape[2]
+            or image.shape[1] % SIZES[-1]
+        ):
+            raise ValueError(
+                f"image has shape {tuple(image.shape)}; it must be (3, H, H) with H divisible by 16"
+            )
         if image.shape[1] > 224:
-            raise ValueError(f"image has {image.shape[1]} pixels a side; resize it to 224 with load_image(…, size=224)")
+            raise ValueError(
+                f"image has {image.shape[1]} pixels a side; resize it to 224 with load_image(…, size=224)"
+            )
         self.photo = (image.permute(1, 2, 0) * 255).round().byte().cpu().numpy()
         self.embeddings = {patch: half_precision_embedding(patch, channels) for patch in SIZES}
-        weights = {f"weight{patch}": layer.linear.weight.detach().half().numpy() for patch, layer in self.embeddings.items()}
+        weights = {
+            f"weight{patch}": layer.linear.weight.detach().half().numpy()
+            for patch, layer in self.embeddings.items()
+        }
         super().__init__({"photo": self.photo, **weights}, **state)
 
     @property
@@ -66,8 +78,14 @@ class Patches(Explorer):
     def still(self) -> Figure:
         """Draw the photograph, the patch, its numbers and its token."""
         patch, (row, column), numbers = self.patch, self.place, self.numbers()
-        pattern = [["photo", "patch", "red", "green", "blue"], ["photo", *["numbers"] * 4], ["photo", *["token"] * 4]]
-        drawn, axes = mosaic(9.4, 4.4, pattern, width_ratios=[5.4, 2, 1.1, 1.1, 1.1], height_ratios=[2.2, 0.5, 1.1])
+        pattern = [
+            ["photo", "patch", "red", "green", "blue"],
+            ["photo", *["numbers"] * 4],
+            ["photo", *["token"] * 4],
+        ]
+        drawn, axes = mosaic(
+            9.4, 4.4, pattern, width_ratios=[5.4, 2, 1.1, 1.1, 1.1], height_ratios=[2.2, 0.5, 1.1]
+        )
         side = self.photo.shape[0]
         picture(axes["photo"], self.photo, "The photograph, cut into patches")
         grid(axes["photo"], side, side, patch, alpha=0.5, linewidth=0.4)
@@ -78,8 +96,14 @@ class Patches(Explorer):
         for index, name in enumerate(("red", "green", "blue")):
             picture(axes[name], square * np.eye(3)[index], name)
         row_of_numbers = np.eye(3)[np.arange(numbers.size) % 3] * numbers[:, None]
-        picture(axes["numbers"], row_of_numbers[None], f"the same as {numbers.size:,} numbers in a row, pixel by pixel")
-        picture(axes["token"], self.token().reshape(4, -1), "× 96 weights each + norm = the token: 96 numbers")
+        picture(
+            axes["numbers"],
+            row_of_numbers[None],
+            f"the same as {numbers.size:,} numbers in a row, pixel by pixel",
+        )
+        picture(
+            axes["token"], self.token().reshape(4, -1), "× 96 weights each + norm = the token: 96 numbers"
+        )
         axes["token"].images[0].set(cmap=SIGNED, clim=(-3, 3))
         for name in ("numbers", "token"):
             axes[name].set_aspect("auto")

@@ -1,0 +1,40 @@
+"""The pictures of the README and of slides, drawn by the package: ``python3 -m swin_edu figures``."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from matplotlib.figure import Figure
+
+from swin_edu.book import contents, drawings
+from swin_edu.book.explorers import Overview, Patches
+from swin_edu.book.images import sample_image
+from swin_edu.book.style import png
+from swin_edu.book.write import ROOT
+from swin_edu.patches import patch_partition
+
+
+def toy_partition() -> Figure:
+    """Draw four patches of 2 × 2 whose numbers can be checked by eye."""
+    toy = torch.arange(16.0).expand(1, 3, 16).reshape(1, 3, 4, 4)
+    return drawings.toy_partition(toy[0, 0], patch_partition(toy, 2)[..., ::3].reshape(4, 4))
+
+
+FIGURES: dict[str, Callable[[], Figure]] = {
+    "chapters": lambda: drawings.chapter_map(contents.CHAPTERS, contents.written()),
+    "patches": lambda: Patches(sample_image(), patch=4, row=32, column=29).still(),
+    "pyramid": lambda: drawings.pyramid(sample_image(), window=7),
+    "toy_partition": toy_partition,
+    "window_reach": lambda: drawings.window_reach(sample_image(), patch=4, window=7, place=(30, 26)),
+    "windows_and_shift": lambda: Overview(sample_image(), stage=1, window=7, shift=3, chosen=64).still(),
+    "zoom": lambda: drawings.zoom(sample_image(), patch=4, row=32, column=29),
+}
+
+
+def main(folder: Path = ROOT / "figures") -> int:
+    """Draw every figure into `folder` as PNG."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, draw in FIGURES.items():
+        (folder / f"{name}.png").write_bytes(png(draw()))
+        print(f"{folder.name}/{name}.png")
+    return 0

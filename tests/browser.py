@@ -1,0 +1,127 @@
+"""A real Chromium and a real JupyterLab for the tests of the explorers."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import nbformat
+from playwright.sync_api import Browser, Page, sync_playwright
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge")
+# A browser that stays at home: no start-up look-ups, no sandbox where root or a container forbids it.
+OPTIONS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+]
+
+
+def executable() -> str | None:
+    """Return the path of an installed Chromium, if there is one."""
+    return next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Start a headless Chromium."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable(), args=OPTIONS)
+        yield browser
+        browser.close()
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+@contextmanager
+def jupyterlab(folder: Path) -> Iterator[str]:
+    """Serve `folder` by JupyterLab; yield its address."""
+    port = free_port()
+    settings = [
+        "--IdentityProvider.token=",
+        f"--ServerApp.root_dir={folder}",
+        "--LabApp.expose_app_in_browser=True",
+    ]
+    command = [
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        "--no-browser",
+        "--allow-root",
+        f"--port={port}",
+        *settings,
+    ]
+    private = {
+        "JUPYTER_CONFIG_DIR": str(folder / ".config"),
+        "JUPYTERLAB_SETTINGS_DIR": str(folder / ".settings"),
+    }
+    with (folder / "jupyterlab.log").open("w") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **private})
+    try:
+        wait_for(f"http://127.0.0.1:{port}/api", server)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def wait_for(address: str, server: subprocess.Popen, seconds: float = 60) -> None:
+    """Wait until `address` answers; fail when the server ends or the time is up."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        assert server.poll() is None, f"JupyterLab ended with code {server.returncode}"
+        try:
+            with urllib.request.urlopen(address, timeout=5):
+                return
+        except OSError:
+            time.sleep(0.1)
+    raise AssertionError(f"no answer from {address} within {seconds} s")
+
+
+def write_notebook(path: Path, *cells: str) -> None:
+    """Write a notebook with the given code cells, not yet run."""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    path.write_text(nbformat.writes(notebook), "utf-8")
+
+
+def open_notebook(page: Page, address: str, name: str) -> None:
+    """Open a notebook in a fresh workspace and wait until its cells stand there."""
+    page.goto(f"{address}/lab/workspaces/{Path(name).stem}/tree/{name}?reset")
+    page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
+
+
+def run_all(page: Page) -> None:
+    """Start to run all cells; wait for what they show, since a dialog can hold up JupyterLab's promise."""
+    page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
+
+
+def run_cell(page: Page, number: int, source: str) -> str:
+    """Replace a cell's source, run it, and return what it printed."""
+    page.evaluate(
+        """([number, source]) => {
+        const notebook = window.jupyterapp.shell.currentWidget.content;
+        notebook.activeCellIndex = number;
+        notebook.activeCell.model.sharedModel.setSource(source);
+        notebook.activeCell.model.clearExecution();
+        window.jupyterapp.commands.execute("notebook:run-cell");
+        }""",
+        [number, source],
+    )
+    cell = page.locator(".jp-Notebook .jp-CodeCell").nth(number)
+    output = cell.locator(".jp-OutputArea-output").last
+    output.wait_for()
+    return output.inner_text().strip()

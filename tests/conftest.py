@@ -1,0 +1,25 @@
+"""Fixtures that several test files share."""
+
+import os
+
+import browser
+import pytest
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    if browser.executable() is None and not os.environ.get("CI"):
+        pytest.skip("no Chromium is installed; the explorers' pages are not tested")
+    with browser.chromium() as running:
+        yield running
+
+
+@pytest.fixture
+def page(chromium):
+    with chromium.new_context(viewport={"width": 1100, "height": 900}) as context:
+        context.set_default_timeout(30_000)
+        page = context.new_page()
+        problems = []
+        page.on("pageerror", lambda problem: problems.append(str(problem)))
+        yield page
+        assert not problems

@@ -1,0 +1,74 @@
+"""Public functions and classes say their shapes, and the shapes are true on two sizes that are not square."""
+
+import importlib
+import inspect
+import math
+import pkgutil
+import re
+
+import pytest
+import torch
+
+import swin_edu
+
+SHAPE = re.compile(r"^\s*Shape: (.+) -> (.+)$", re.MULTILINE)
+# What a symbol of a shape line is called as an argument, and its value for the first and for the second size.
+SYMBOLS = {"B": (2, 1), "H": (24, 16), "W": (16, 40), "C": (10, 6), "P": (4, 2)}
+ARGUMENTS = {"patch": "P", "channels": "C", "height": "H", "width": "W"}
+# Machinery of the book, not of the model; its own tests are elsewhere.
+MACHINERY = ("swin_edu.book", "swin_edu.__main__")
+
+
+def public_objects():
+    for module in pkgutil.walk_packages(swin_edu.__path__, "swin_edu."):
+        if module.name.startswith(MACHINERY):
+            continue
+        for name, value in vars(importlib.import_module(module.name)).items():
+            ours = getattr(value, "__module__", "") == module.name
+            if ours and not name.startswith("_") and (inspect.isfunction(value) or inspect.isclass(value)):
+                yield pytest.param(value, id=f"{module.name}.{name}")
+
+
+def has_shape_line(value):
+    """A function that takes a tensor and returns one, or a layer, must say its shapes."""
+    if inspect.isclass(value):
+        return issubclass(value, torch.nn.Module)
+    hints = inspect.signature(value)
+    return hints.return_annotation is torch.Tensor and len(hints.parameters) > 0
+
+
+def sizes(text, symbols):
+    """Evaluate '(B, H/P, P·P·3)' to a tuple of whole numbers."""
+    axes = text.strip().strip("()").replace("·", "*").split(",")
+    values = [eval(axis, {"ceil": math.ceil}, symbols) for axis in axes]
+    assert all(value == int(value) for value in values), f"{text} is no whole number for {symbols}"
+    return tuple(int(value) for value in values)
+
+
+@pytest.mark.parametrize("value", list(public_objects()))
+def test_docstring(value):
+    assert value.__doc__, f"{value.__qualname__} has no docstring"
+    if has_shape_line(value):
+        assert SHAPE.search(value.__doc__), f"{value.__qualname__} has no line 'Shape: (…) -> (…)'"
+
+
+@pytest.mark.parametrize("size", [0, 1])
+@pytest.mark.parametrize("value", [p for p in public_objects() if has_shape_line(p.values[0])])
+def test_shape_line(value, size):
+    symbols = {name: values[size] for name, values in SYMBOLS.items()}
+    before, after = SHAPE.search(value.__doc__).groups()
+    inputs = torch.rand(sizes(before, symbols))
+    arguments = {
+        name: symbols[ARGUMENTS[name]] for name in inspect.signature(value).parameters if name in ARGUMENTS
+    }
+    result = value(**arguments)(inputs) if inspect.isclass(value) else value(inputs, **arguments)
+    assert tuple(result.shape) == sizes(after, symbols)
+
+
+def test_a_wrong_shape_line_is_noticed():
+    def transpose(x: torch.Tensor) -> torch.Tensor:
+        """Shape: (B, H, W) -> (B, H, W)"""
+        return x.transpose(1, 2)
+
+    with pytest.raises(AssertionError):
+        test_shape_line(transpose, 0)

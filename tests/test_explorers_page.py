@@ -1,0 +1,178 @@
+"""The explorers' JavaScript in a bare page: it computes what the package computes, and draws it."""
+
+import base64
+import io
+import itertools
+
+import numpy as np
+import pytest
+from nbformat import from_dict
+from PIL import Image
+
+from swin_edu.book.explorers import Overview, Patches
+from swin_edu.book.explorers.base import STATE_MIME, module_source
+from swin_edu.book.explorers.overview import Layout
+from swin_edu.book.images import sample_image
+from swin_edu.book.site import enliven, live_module
+
+IMAGE = sample_image()
+EVERY_SETTING = [
+    {"stage": stage, "window": window, "shift": shift}
+    for stage, window in itertools.product(range(1, 5), range(2, 15))
+    for shift in range(window)
+]
+
+
+def load(page, script, names):
+    """Give the page the functions of an explorer's module as globals."""
+    source = f"{module_source(script)}\nObject.assign(window, {{ {', '.join(names)}, ready: true }});"
+    page.set_content(f'<script type="module">{source}</script>')
+    page.wait_for_function("window.ready")
+
+
+def show_live(page, explorer):
+    """Put the explorer on the page as an exported page holds it, and wait until it lives."""
+    data = {STATE_MIME: explorer.stored(), "image/png": ""}
+    output = from_dict({"data": data, "metadata": {"image/png": {"alt": "the still picture"}}})
+    [script] = enliven(output)
+    page.set_content(f'{output.data["text/html"]}<script type="module">{live_module(script)}</script>')
+    page.wait_for_selector(".swin-explorer canvas")
+
+
+def canvas_pixels(page):
+    """Return the canvas as an array (height, width, 3)."""
+    address = page.evaluate('document.querySelector("canvas").toDataURL()')
+    picture = Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2])))
+    return np.asarray(picture.convert("RGB"))
+
+
+def test_overview_equals_python_for_every_setting(page):
+    load(page, "overview.js", ["layout", "pieces", "maskedShare"])
+    expected, asked = [], []
+    for setting in EVERY_SETTING:
+        plan = Layout.of(**setting)
+        for chosen in {1, plan.per_side, plan.per_side**2, plan.per_side**2 // 2 + 1}:
+            asked.append({**setting, "chosen": chosen})
+            parts = [
+                dict(zip(("row", "column", "height", "width"), piece, strict=True))
+                for piece in plan.pieces(chosen)
+            ]
+            expected.append([plan.tokens, plan.padded, plan.shift, parts, plan.masked_share(chosen)])
+    answers = page.evaluate(
+        """(asked) => asked.map((state) => { const plan = layout(state), parts = pieces(state.chosen, plan);
+        return [plan.tokens, plan.padded, plan.shift, parts, maskedShare(parts, plan.window)]; })""",
+        asked,
+    )
+    assert len(answers) > 1000
+    for setting, answer, truth in zip(asked, answers, expected, strict=True):
+        assert answer[:4] == truth[:4], setting
+        assert answer[4] == pytest.approx(truth[4], abs=1e-12), setting
+
+
+def test_overview_says_what_python_says(page):
+    load(page, "overview.js", ["describe"])
+    explorer = Overview(IMAGE)
+    asked = [{**setting, "chosen": 1} for setting in EVERY_SETTING]
+    for setting, sentence in zip(
+        asked, page.evaluate("(asked) => asked.map((s) => describe(s))", asked), strict=True
+    ):
+        with explorer.hold_trait_notifications():
+            for name, value in setting.items():
+                setattr(explorer, name, value)
+        assert sentence == explorer.describe()
+
+
+@pytest.mark.parametrize("patch", [2, 4, 8, 16])
+def test_patches_equals_python(page, patch):
+    explorer = Patches(IMAGE, patch=patch)
+    show_live(page, explorer)
+    names = "numbers, embed, describe, unpack, decode, ready: true"
+    functions = f"{live_module('patches.js')}\nObject.assign(window, {{ {names} }});"
+    page.add_script_tag(content=functions, type="module")
+    page.wait_for_function("window.ready")
+    stored = explorer.stored()["arrays"]
+    for row, column in ((0, 0), (3, 11), (13, 13)):
+        explorer.row, explorer.column = row, column
+        values, token, sentence = page.evaluate(
+            """([arrays, state]) => {
+            for (const array of Object.values(arrays)) array.bytes = decode(array.bytes);
+            const data = unpack(arrays);
+            const values = numbers(state, data);
+            return [values, embed(values, data[`weight${state.patch}`]), describe(state, data)]; }""",
+            [stored, explorer.state],
+        )
+        assert np.allclose(values, explorer.numbers(), rtol=0, atol=1e-12)
+        assert np.allclose(token, explorer.token(), rtol=0, atol=1e-4)
+        assert sentence == explorer.describe()
+
+
+@pytest.mark.parametrize(("stage", "shift"), [(2, 3), (3, 5), (3, 0)])
+def test_overview_draws_the_rolled_photograph(page, stage, shift):
+    explorer = Overview(IMAGE, stage=stage, window=7, shift=shift, chosen=1)
+    show_live(page, explorer)
+    drawn, plan = canvas_pixels(page), explorer.layout_shown
+    rolled = np.roll(explorer.photo, (-plan.shift * plan.patch,) * 2, (0, 1)).astype(int)
+    unit = 356 / plan.padded  # as PANEL.side in overview.js
+    compared = 0
+    for row, column in itertools.product(range(plan.tokens - plan.shift), repeat=2):
+        if row < 7 and column < 7:
+            continue  # under the chosen window
+        x, y = (int((place + 0.5) * unit) for place in (column, row))
+        here = drawn[30 + y, 396 + x].astype(int)
+        source = rolled[int((row + 0.5) * plan.patch) - 2 :, int((column + 0.5) * plan.patch) - 2 :][
+            :4, :4
+        ].reshape(-1, 3)
+        assert np.abs(source - here).sum(1).min() <= 6, (row, column)
+        compared += 1
+    assert compared > 30
+
+
+def test_keyboard_moves_a_slider_and_everything_follows(page):
+    show_live(page, Overview(IMAGE, stage=1, window=7, shift=3, chosen=64))
+    slider = page.get_by_role("slider", name="Shift s, tokens")
+    before = canvas_pixels(page)
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    assert slider.get_attribute("aria-valuetext") == "4 tokens, 16 pixels"
+    sentence = page.locator(".swin-explorer p").inner_text()
+    assert "shifted by 4 tokens = 16 px" in sentence
+    assert page.locator("canvas").get_attribute("aria-label") == sentence
+    assert (canvas_pixels(page) != before).any()
+    page.keyboard.press("End")
+    assert slider.get_attribute("aria-valuetext") == "6 tokens, 24 pixels"  # never as large as the window
+
+
+def test_a_smaller_window_takes_the_shift_along(page):
+    show_live(page, Overview(IMAGE, window=7, shift=6, chosen=64))
+    page.get_by_role("slider", name="Window size M, tokens").focus()
+    for _ in range(4):
+        page.keyboard.press("ArrowLeft")
+    assert (
+        page.get_by_role("slider", name="Shift s, tokens").get_attribute("aria-valuetext")
+        == "2 tokens, 8 pixels"
+    )
+
+
+def test_pointing_chooses_the_patch(page):
+    show_live(page, Patches(IMAGE, patch=16))
+    box = page.locator("canvas").bounding_box()
+    page.mouse.move(box["x"] + 8 + 336 * 3.5 / 14, box["y"] + 30 + 336 * 9.5 / 14)
+    assert (
+        page.get_by_role("slider", name="Row").get_attribute("aria-valuetext")
+        == "row 9 of 14, counted from 0"
+    )
+    assert (
+        page.get_by_role("slider", name="Column").get_attribute("aria-valuetext")
+        == "column 3 of 14, counted from 0"
+    )
+
+
+def test_every_control_has_a_name_and_the_picture_a_description(page):
+    for explorer in (Overview(IMAGE), Patches(IMAGE)):
+        show_live(page, explorer)
+        assert page.get_by_role("group", name=explorer.title).count() == 1
+        assert page.get_by_role("img", name=explorer.describe()).count() == 1
+        for control in explorer.controls:
+            slider = page.get_by_role("slider", name=control["label"])
+            assert slider.get_attribute("aria-valuetext")
+            assert slider.get_attribute("data-lm-suppress-shortcuts") == "true"

@@ -1,0 +1,114 @@
+"""What a reader finds in the stored notebooks; and the sanitiser hides a device's name, nothing else."""
+
+import json
+import re
+import subprocess
+import sys
+
+import nbformat
+import pytest
+
+from swin_edu.book.write import LIVE_VIEW, ROOT, chapters
+
+CHAPTERS = chapters()
+CHAPTER = pytest.mark.parametrize("path", CHAPTERS, ids=[path.stem for path in CHAPTERS])
+
+
+def code_cells(path):
+    return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+
+
+@CHAPTER
+def test_every_picture_has_an_alternative_text(path):
+    for cell in code_cells(path):
+        for output in cell.outputs:
+            if "image/png" in output.get("data", {}):
+                assert len(output.metadata["image/png"]["alt"]) > 20, cell.source
+
+
+@CHAPTER
+def test_every_cell_ran_in_order_and_stores_no_live_view(path):
+    cells = code_cells(path)
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    assert not any(output.output_type == "error" for cell in cells for output in cell.outputs)
+    assert LIVE_VIEW not in path.read_text("utf-8")
+
+
+@CHAPTER
+def test_a_chapter_opens_and_closes_as_promised(path):
+    prose = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "markdown"]
+    headings = re.findall(r"^(#+) (.+)$", "\n\n".join(prose), re.MULTILINE)
+    assert [len(marks) for marks, _ in headings].count(1) == 1
+    assert "you can answer:" in prose[0]
+    assert {"Summary", "Questions", "Exercises"} <= {title for _, title in headings}
+    closing = "\n".join(prose)
+    assert closing.count("<summary>Answer</summary>") == 3
+    assert closing.count("<summary>Hint</summary>") == closing.count("<summary>Solution</summary>") >= 1
+
+
+@CHAPTER
+def test_links_lead_somewhere(path):
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "markdown":
+            for target in re.findall(r"\]\(([^)#]+)", cell.source):
+                assert target.startswith("https://") or (path.parent / target).exists(), target
+
+
+@CHAPTER
+def test_solutions_run(path):
+    """What stands in a folded solution works in the chapter's own namespace."""
+    cells = nbformat.read(path, as_version=4).cells
+    solutions = [
+        code
+        for cell in cells
+        if cell.cell_type == "markdown"
+        for code in re.findall(r"```python\n(.*?)```", cell.source, re.S)
+    ]
+    assert solutions
+    chapter = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
+    result = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", f"{chapter}\n" + "\n".join(solutions)],
+        capture_output=True,
+        text=True,
+        cwd=path.parent,
+    )
+    assert result.returncode == 0, result.stderr[-2000:]
+
+
+@CHAPTER
+def test_a_chapter_stays_small(path):
+    assert path.stat().st_size < 2_000_000
+
+
+STORED = "working on: cpu\ntensor([1.25, 2.50])\n19.9 % on cpu\n"
+PRINTED = {
+    "passes_on_cuda": STORED.replace("cpu", "cuda:0").replace("])", "], device='cuda:0')"),
+    "passes_on_mps": STORED.replace("cpu", "mps:0"),
+    "fails_by_a_digit_of_a_tensor": STORED.replace("2.50", "2.51").replace("cpu", "cuda:0"),
+    "fails_by_a_digit": STORED.replace("19.9", "19.8"),
+    "fails_by_a_line": STORED + "one line more\n",
+}
+
+
+def test_the_sanitiser_hides_the_device_and_nothing_else(tmp_path):
+    for name, printed in PRINTED.items():
+        cell = nbformat.v4.new_code_cell(f"print({json.dumps(printed[:-1])})", execution_count=1)
+        cell.outputs = [nbformat.v4.new_output("stream", name="stdout", text=STORED)]
+        (tmp_path / f"{name}.ipynb").write_text(
+            nbformat.writes(nbformat.v4.new_notebook(cells=[cell])), "utf-8"
+        )
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-rA",
+        "-p",
+        "no:cacheprovider",
+        "-c",
+        ROOT / "pyproject.toml",
+        tmp_path,
+    ]
+    said = subprocess.run([*map(str, command)], capture_output=True, text=True, cwd=ROOT).stdout
+    for name in PRINTED:
+        word = "PASSED" if name.startswith("passes") else "FAILED"
+        assert re.search(rf"^{word} .*{name}\.ipynb::", said, re.MULTILINE), said
