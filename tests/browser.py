@@ -99,9 +99,11 @@ def write_notebook(path: Path, *cells: str) -> None:
 
 
 def open_notebook(page: Page, address: str, name: str) -> None:
-    """Open a notebook in a fresh workspace and wait until its cells stand there."""
+    """Open a notebook in a fresh workspace and wait until its cells stand there and its kernel is idle."""
     page.goto(f"{address}/lab/workspaces/{Path(name).stem}/tree/{name}?reset")
     page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
+    kernel = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status"
+    page.wait_for_function(f"() => {kernel} === 'idle'", timeout=60_000)
 
 
 def run_all(page: Page) -> None:

@@ -384,7 +384,9 @@ def executed(monkeypatch):
 @pytest.mark.parametrize("arguments", [[], ["-x", "-k", "one or two", "tests/a.py::b", "-n", "2"]])
 def test_test_passes_its_arguments_to_pytest(executed, arguments):
     assert command.main(["test", *arguments]) == 5
-    assert executed == ([["-m", "pytest", *arguments]], [True])
+    [started], wanted = executed
+    assert started[:3] == ["-m", "pytest", "-n"] and started[4:] == ["--dist", "loadfile", *arguments]
+    assert wanted == [True]
 
 
 @pytest.mark.parametrize("arguments", [[], ["open"], ["open", "--no-browser", "--port", "9999"]])

@@ -10,7 +10,7 @@ from nbformat import from_dict
 from PIL import Image
 
 from swin_edu.book.explorers import Overview, Patches
-from swin_edu.book.explorers.base import STATE_MIME, module_source
+from swin_edu.book.explorers.base import STATE_MIME
 from swin_edu.book.explorers.overview import Layout
 from swin_edu.book.images import sample_image
 from swin_edu.book.site import enliven, live_module
@@ -25,7 +25,7 @@ EVERY_SETTING = [
 
 def load(page, script, names):
     """Give the page the functions of an explorer's module as globals."""
-    source = f"{module_source(script)}\nObject.assign(window, {{ {', '.join(names)}, ready: true }});"
+    source = f"{live_module(script)}\nObject.assign(window, {{ {', '.join(names)}, ready: true }});"
     page.set_content(f'<script type="module">{source}</script>')
     page.wait_for_function("window.ready")
 
@@ -85,11 +85,7 @@ def test_overview_says_what_python_says(page):
 @pytest.mark.parametrize("patch", [2, 4, 8, 16])
 def test_patches_equals_python(page, patch):
     explorer = Patches(IMAGE, patch=patch)
-    show_live(page, explorer)
-    names = "numbers, embed, describe, unpack, decode, ready: true"
-    functions = f"{live_module('patches.js')}\nObject.assign(window, {{ {names} }});"
-    page.add_script_tag(content=functions, type="module")
-    page.wait_for_function("window.ready")
+    load(page, "patches.js", ["numbers", "embed", "describe", "unpack", "decode"])
     stored = explorer.stored()["arrays"]
     for row, column in ((0, 0), (3, 11), (13, 13)):
         explorer.row, explorer.column = row, column

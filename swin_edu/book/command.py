@@ -66,9 +66,10 @@ def open_book(environment: Environment, passed_on: list[str]) -> int:
 
 
 def run_tests(environment: Environment, passed_on: list[str]) -> int:
-    """Run pytest on the package and the notebooks."""
+    """Run pytest on the package and the notebooks, a file or notebook to a process, at most four at once."""
     os.chdir(environment.root)
-    return environment.execute("-m", "pytest", *passed_on)
+    side_by_side = ["-n", str(min(4, os.cpu_count() or 1)), "--dist", "loadfile"]
+    return environment.execute("-m", "pytest", *side_by_side, *passed_on)
 
 
 def run_inside(options: argparse.Namespace) -> int:
