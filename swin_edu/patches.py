@@ -9,6 +9,24 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
+def patch_partition(images: Tensor, patch: int) -> Tensor:
+    """Cut images into squares and line up the numbers of each, pixel by pixel, every pixel red, green, blue.
+
+    Shape: (B, 3, H, W) -> (B, H/P, W/P, P·P·3)
+    Raises ValueError when the patch does not divide the height or the width.
+    Source: Liu et al. 2021, section 3.1, with P = 4.
+    """
+    check_images(images)
+    check_patch(patch)
+    for axis, size in zip(("height", "width"), images.shape[2:], strict=True):
+        if size % patch:
+            next_size = (size // patch + 1) * patch
+            raise ValueError(
+                f"patch {patch} does not divide {axis} {size}; pad to {next_size} with pad_to_patch"
+            )
+    return rearrange(images, "b c (h p) (w q) -> b h w (p q c)", p=patch, q=patch)
+
+
 def check_patch(patch: int) -> None:
     """Raise ValueError when `patch` is no patch size."""
     if isinstance(patch, bool) or not isinstance(patch, int) or patch < 1:
@@ -24,22 +42,6 @@ def check_images(images: Tensor) -> None:
         raise ValueError(f"images has shape {tuple(images.shape)}; it must be (B, 3, H, W){advice}")
     if 0 in images.shape[2:]:
         raise ValueError(f"images has shape {tuple(images.shape)}; height and width must be at least 1")
-
-
-def patch_partition(images: Tensor, patch: int) -> Tensor:
-    """Cut images into squares and line up the numbers of each, pixel by pixel, every pixel red, green, blue.
-
-    Shape: (B, 3, H, W) -> (B, H/P, W/P, P·P·3)
-    Raises ValueError when the patch does not divide the height or the width.
-    Source: Liu et al. 2021, section 3.1, with P = 4.
-    """
-    check_images(images)
-    check_patch(patch)
-    for axis, size in zip(("height", "width"), images.shape[2:], strict=True):
-        if size % patch:
-            more = size + -size % patch
-            raise ValueError(f"patch {patch} does not divide {axis} {size}; pad to {more} with pad_to_patch")
-    return rearrange(images, "b c (h p) (w q) -> b h w (p q c)", p=patch, q=patch)
 
 
 def patch_reverse(patches: Tensor, patch: int) -> Tensor:
@@ -64,7 +66,7 @@ def pad_to_patch(images: Tensor, patch: int) -> Tensor:
     check_images(images)
     check_patch(patch)
     height, width = images.shape[2:]
-    return F.pad(images, (0, -width % patch, 0, -height % patch))
+    return F.pad(images, (0, -width % patch, 0, -height % patch))  # left, right, top, bottom
 
 
 class PatchEmbedding(nn.Module):
@@ -72,7 +74,7 @@ class PatchEmbedding(nn.Module):
 
     Shape: (B, 3, H, W) -> (B, ceil(H/P), ceil(W/P), C)
     Sides that the patch does not divide are padded with zeros at the right and at the bottom.
-    Source: Liu et al. 2021, section 3.1; the norm is in the authors' code.
+    Source: Liu et al. 2021, section 3.1; the norm is in the authors' code (PatchEmbed).
     """
 
     def __init__(self, patch: int = 4, channels: int = 96) -> None:
@@ -124,5 +126,6 @@ class AbsolutePosition(nn.Module):
             raise ValueError(
                 f"tokens has shape {tuple(tokens.shape)}; it must be (B, H, W, {self.table.shape[1]})"
             )
+        # the table is kept channels first, as F.interpolate wants it
         table = F.interpolate(self.table, size=tokens.shape[1:3], mode="bicubic", align_corners=False)
         return tokens + rearrange(table, "1 c h w -> 1 h w c")

@@ -12,8 +12,22 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
+# Look at the explorer's canvas and slider in every frame.
+RECORD = """(input) => {
+  const canvas = input.closest(".swin-explorer").querySelector("canvas");
+  const seen = (window.seen = { values: new Set(), blank: 0, frames: 0 });
+  const frame = () => {
+    if (window.seen !== seen) return;
+    const [, , , alpha] = canvas.getContext("2d").getImageData(100, 60, 1, 1).data;
+    seen.frames += 1;
+    seen.blank += alpha === 0 || !canvas.isConnected;
+    seen.values.add(input.getAttribute("aria-valuetext"));
+    requestAnimationFrame(frame);
+  };
+  frame();
+}"""
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge")
 # A browser that stays at home: no start-up look-ups, no sandbox where root or a container forbids it.
 OPTIONS = [
@@ -127,3 +141,18 @@ def run_cell(page: Page, number: int, source: str) -> str:
     output = cell.locator(".jp-OutputArea-output").last
     output.wait_for()
     return output.inner_text().strip()
+
+
+def drag(page: Page, slider: Locator) -> dict:
+    """Drag a slider from end to end, a frame at a time; return the values and blank pictures seen."""
+    box = slider.bounding_box()
+    assert box
+    middle, left, right = box["y"] + box["height"] / 2, int(box["x"]) + 6, int(box["x"] + box["width"]) - 6
+    page.mouse.move(left, middle)
+    page.mouse.down()
+    slider.evaluate(RECORD)
+    for x in range(left, right + 1):
+        page.mouse.move(x, middle)
+        page.evaluate("() => new Promise(requestAnimationFrame)")
+    page.mouse.up()
+    return page.evaluate("() => ({ ...window.seen, values: [...window.seen.values] })")

@@ -4,6 +4,10 @@ import os
 
 import browser
 import pytest
+from hypothesis import settings
+
+settings.register_profile("book", deadline=None)  # how long a case takes says nothing about its result
+settings.load_profile("book")
 
 
 @pytest.fixture(scope="session")

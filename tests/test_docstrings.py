@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import swin_edu
+from swin_edu.book.device import device
 
 SHAPE = re.compile(r"^\s*Shape: (.+) -> (.+)$", re.MULTILINE)
 # What a symbol of a shape line is called as an argument, and its value for the first and for the second size.
@@ -57,11 +58,12 @@ def test_docstring(value):
 def test_shape_line(value, size):
     symbols = {name: values[size] for name, values in SYMBOLS.items()}
     before, after = SHAPE.search(value.__doc__).groups()
-    inputs = torch.rand(sizes(before, symbols))
+    inputs = torch.rand(sizes(before, symbols)).to(device())
     arguments = {
         name: symbols[ARGUMENTS[name]] for name in inspect.signature(value).parameters if name in ARGUMENTS
     }
-    result = value(**arguments)(inputs) if inspect.isclass(value) else value(inputs, **arguments)
+    layer = inspect.isclass(value)
+    result = value(**arguments).to(device())(inputs) if layer else value(inputs, **arguments)
     assert tuple(result.shape) == sizes(after, symbols)
 
 

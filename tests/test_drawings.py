@@ -62,15 +62,16 @@ def test_padded_hatches_what_was_added():
     ).axes
     hatched = [patch.get_bbox().bounds for patch in axes.patches if patch.get_hatch()]
     assert sorted(hatched) == [(0, 30, 29, 2), (29, 0, 3, 32)]
-    assert "30 × 29 pixels padded to 32 × 32: 8 × 8 patches" in axes.get_title()
+    assert axes.get_title() == "30 × 29 pixels and hatched zeros: 32 × 32, 8 × 8 patches"
 
 
-def test_channel_maps():
+def test_number_maps_share_a_scale():
     tokens = torch.randn(5, 6, 9)
-    axes = drawings.channel_maps(tokens, count=8).axes
-    assert all(
-        np.array_equal(drawn_array(axis), tokens[..., channel].numpy()) for channel, axis in enumerate(axes)
-    )
+    *axes, _ = drawings.number_maps(tokens, ["first", "second", "third"]).axes
+    assert all(np.array_equal(drawn_array(axis), tokens[..., i].numpy()) for i, axis in enumerate(axes))
+    assert [axis.get_title() for axis in axes] == ["first", "second", "third"]
+    shown = tokens[..., :3]
+    assert {axis.images[0].get_clim() for axis in axes} == {(shown.min().item(), shown.max().item())}
 
 
 def test_mosaics_are_means():
@@ -80,21 +81,22 @@ def test_mosaics_are_means():
 
 
 def test_cost_of_patches():
-    [axes] = drawings.cost_of_patches([2, 4], [1600, 100]).axes
-    assert axes.lines[0].get_xydata().tolist() == [[2, 1600], [4, 100]]
-    assert texts(axes) == ["1,600", "100"]
+    [axes] = drawings.cost_of_patches([2, 4], {"all": [1600, 100], "some": [40, 10]}).axes
+    assert [line.get_xydata().tolist() for line in axes.lines] == [[[2, 1600], [4, 100]], [[2, 40], [4, 10]]]
+    assert [text.strip() for text in texts(axes)] == ["all", "some"]
 
 
 def test_line_responses():
     _, response = drawings.line_responses([8, 9, 10], [0, 2, 0], [2, 2, 2]).axes
-    assert [line.get_ydata().tolist() for line in response.lines] == [[0, 2, 0], [2, 2, 2]]
+    drawn = {line.get_label(): list(line.get_ydata()) for line in response.lines}
+    assert drawn == {"plain": [0, 2, 0], "overlapping": [2, 2, 2]}
 
 
 def test_equal_tokens_counts_and_marks_them():
     tokens = torch.zeros(4, 4, 3)
     tokens[1:, :, 0] = torch.arange(12.0).reshape(3, 4) + 1
     _, axes, *_ = drawings.equal_tokens(IMAGE, {"without": tokens}, place=(0, 1)).axes
-    assert axes.get_title() == "distance without position: 4 equal"
+    assert axes.get_title() == "without position: 4 equal tokens"
     assert {patch.get_xy() for patch in axes.patches} == {(x, 0) for x in range(4)}
     assert drawn_array(axes)[3, 3] == 12
 
@@ -106,16 +108,44 @@ def test_walk_is_to_scale():
     lengths = [np.ptp(side.get_path().vertices[:, 0]) for side in axes.patches[::2]]
     assert widths == [8, 4]
     assert lengths == [3, 12]
-    assert texts(axes) == ["a: 8 × 8 × 3  =  192 numbers", "b: 4 × 4 × 12  =  192 numbers"]
+    assert texts(axes) == ["a: 8 × 8 × 3 = 192 numbers", "b: 4 × 4 × 12 = 192 numbers"]
 
 
 def test_window_reach_darkens_all_but_the_window():
-    everywhere, inside = drawings.window_reach(IMAGE, patch=4, window=4, place=(5, 2)).axes
+    panels = {
+        "all": (8, 0, (5, 2)),
+        "window": (4, 0, (5, 2)),
+        "masked": (4, 1, (5, 0)),
+        "shifted": (4, 1, (5, 4)),
+    }
+    everywhere, inside, masked, _ = drawings.window_reach(IMAGE, 4, panels).axes
     whole, dark = drawn_array(everywhere), drawn_array(inside)
     assert np.array_equal(whole[16:, :16], dark[16:, :16])
-    assert np.allclose(dark[:16], 0.3 * whole[:16])
-    assert np.allclose(dark[:, 16:], 0.3 * whole[:, 16:])
-    assert inside.get_title().endswith("16 tokens")
+    assert np.allclose(dark[:16], 0.4 * whole[:16])
+    assert np.allclose(dark[:, 16:], 0.4 * whole[:, 16:])
+    assert [axis.get_title() for axis in (everywhere, inside, masked)] == [
+        "all: 64 tokens",
+        "window: 16 tokens",
+        "masked: 3 tokens",
+    ]
+    hatched = {patch.get_xy() for patch in masked.patches if patch.get_hatch()}
+    both = [(x, y) for x in (0, 5, 6, 7) for y in (0, 5, 6, 7)]
+    assert hatched == {(4 * x, 4 * y) for x, y in both if x != 0 or y == 0}
+
+
+@pytest.mark.parametrize(("window", "shift"), [(7, 3), (4, 2), (7, 0), (14, 5)])
+def test_reach_is_what_the_ragged_windows_hold(window, shift):
+    """Without roll and mask: cut the picture at the shifted edges, ragged at the border."""
+    tokens = 28
+    piece = [(row + window - shift) // window for row in range(tokens)]
+    for place in [(0, 0), (27, 27), (13, 2), (3, 26)]:
+        in_window, seen = drawings.reach(tokens, window, shift, place)
+        expected = [
+            [(piece[y], piece[x]) == tuple(piece[p] for p in place) for x in range(tokens)]
+            for y in range(tokens)
+        ]
+        assert seen.tolist() == expected
+        assert in_window.sum() == window**2
 
 
 def test_pyramid_and_its_windows():
@@ -138,6 +168,14 @@ def test_the_same_figure_gives_the_same_bytes():
     first, second = (style.png(drawings.mosaics(IMAGE, patches=(8, 4))) for _ in range(2))
     assert first == second
     assert Image.open(io.BytesIO(first)).mode == "P"
+
+
+def test_a_thin_mark_keeps_its_colour_and_the_paper_stays_white():
+    axes = drawings.side_by_side({"noise": torch.rand(3, 64, 64)}).axes[0]
+    style.mark(axes, 30, 30, 2, 2)
+    drawn = np.asarray(Image.open(io.BytesIO(style.png(axes.figure))).convert("RGB"))
+    assert (drawn == tuple(bytes.fromhex(style.BLUE[1:]))).all(-1).sum() > 20
+    assert (drawn[0] == 255).all()
 
 
 @pytest.mark.parametrize("name", list(figures.FIGURES))

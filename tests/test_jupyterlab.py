@@ -12,19 +12,6 @@ from swin_edu.book.images import sample_image
 
 explorer = Overview(sample_image())
 explorer"""
-RECORD = """(root) => {
-  const canvas = root.querySelector("canvas");
-  const seen = (window.seen = { values: new Set(), blank: 0, frames: 0 });
-  const [input] = [...root.querySelectorAll("input")].filter((i) => i.labels[0].textContent[1] === "h");
-  const frame = () => {
-    const pixel = canvas.getContext("2d").getImageData(100, 60, 1, 1).data;
-    seen.frames += 1;
-    seen.blank += pixel[3] === 0 || !canvas.isConnected;
-    seen.values.add(input.getAttribute("aria-valuetext"));
-    requestAnimationFrame(frame);
-  };
-  frame();
-}"""
 
 
 @pytest.fixture(scope="module")
@@ -76,16 +63,7 @@ def test_sliders_in_jupyterlab(page, address):
     assert slider.evaluate("(node) => node === document.activeElement")
 
     # By mouse: a slow drag shows every value, and never a blank picture.
-    explorer.evaluate(RECORD)
-    box = slider.bounding_box()
-    middle, left, right = box["y"] + box["height"] / 2, box["x"] + 8, box["x"] + box["width"] - 8
-    page.mouse.move(left, middle)
-    page.mouse.down()
-    for step in range(61):
-        page.mouse.move(left + (right - left) * step / 60, middle)
-        page.evaluate("() => new Promise(requestAnimationFrame)")
-    page.mouse.up()
-    seen = page.evaluate("() => ({ ...window.seen, values: [...window.seen.values] })")
+    seen = browser.drag(page, slider)
     assert {f"{shift} tokens, {4 * shift} pixels" for shift in range(7)} <= set(seen["values"])
     assert seen["blank"] == 0 and seen["frames"] > 60
 

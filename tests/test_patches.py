@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
+from swin_edu.book.device import device
 from swin_edu.patches import (
     AbsolutePosition,
     OverlappingPatchEmbedding,
@@ -16,12 +17,14 @@ from swin_edu.patches import (
     patch_reverse,
 )
 
+DEVICE = device()
 counts = st.integers(1, 5)
 patch_sizes = st.integers(1, 6)
 
 
 def random_images(batch, height, width):
-    return torch.rand(batch, 3, height, width, generator=torch.Generator().manual_seed(height * 31 + width))
+    generator = torch.Generator().manual_seed(height * 31 + width)
+    return torch.rand(batch, 3, height, width, generator=generator).to(DEVICE)
 
 
 @given(batch=st.integers(1, 3), rows=counts, columns=counts, patch=patch_sizes)
@@ -63,7 +66,7 @@ def test_padding_adds_zeros_at_the_right_and_the_bottom_only(height, width, patc
 )
 def test_embedding_is_a_strided_convolution_and_a_norm(height, width, patch, channels):
     torch.manual_seed(0)
-    embedding = PatchEmbedding(patch, channels).double()
+    embedding = PatchEmbedding(patch, channels).double().to(DEVICE)
     nn.init.normal_(embedding.norm.weight)
     nn.init.normal_(embedding.norm.bias)
     images = random_images(2, height, width).double()
@@ -77,7 +80,7 @@ def test_embedding_is_a_strided_convolution_and_a_norm(height, width, patch, cha
 @given(height=st.integers(1, 30), width=st.integers(1, 30), patch=st.integers(1, 5))
 def test_overlapping_embedding_sees_its_surroundings(height, width, patch):
     torch.manual_seed(0)
-    embedding = OverlappingPatchEmbedding(patch, channels=4).double()
+    embedding = OverlappingPatchEmbedding(patch, channels=4).double().to(DEVICE)
     images = random_images(1, height, width).double()
     tokens = embedding(images)
     assert tokens.shape == (1, -(-height // patch), -(-width // patch), 4)
@@ -94,26 +97,26 @@ def test_overlapping_embedding_sees_its_surroundings(height, width, patch):
 
 def test_swin_t_numbers():
     embedding = PatchEmbedding()
-    assert embedding(torch.rand(1, 3, 224, 224)).shape == (1, 56, 56, 96)
+    assert embedding.to(DEVICE)(random_images(1, 224, 224)).shape == (1, 56, 56, 96)
     assert sum(p.numel() for p in embedding.parameters()) == 48 * 96 + 96 + 2 * 96
 
 
 def test_position_is_added_at_its_own_size_and_resized_at_others():
-    position = AbsolutePosition(6, 4, channels=5)
-    tokens = torch.rand(2, 6, 4, 5)
+    position = AbsolutePosition(6, 4, channels=5).to(DEVICE)
+    tokens = torch.rand(2, 6, 4, 5).to(DEVICE)
     assert torch.allclose(
         position(tokens) - tokens, position.table.permute(0, 2, 3, 1).expand(2, -1, -1, -1), atol=1e-6
     )
-    constant = AbsolutePosition(6, 4, channels=5)
+    constant = AbsolutePosition(6, 4, channels=5).to(DEVICE)
     nn.init.constant_(constant.table, 0.25)
-    larger = torch.rand(1, 9, 11, 5)
+    larger = torch.rand(1, 9, 11, 5).to(DEVICE)
     assert torch.allclose(constant(larger), larger + 0.25, atol=1e-6)
 
 
 def test_gradients_reach_every_parameter():
     for layer in (PatchEmbedding(4, 8), OverlappingPatchEmbedding(4, 8), AbsolutePosition(3, 3, 8)):
         inputs = torch.rand(1, 3, 3, 8) if isinstance(layer, AbsolutePosition) else torch.rand(1, 3, 10, 10)
-        (layer(inputs) * torch.rand(1, 3, 3, 8)).sum().backward()
+        (layer.to(DEVICE)(inputs.to(DEVICE)) * torch.rand(1, 3, 3, 8).to(DEVICE)).sum().backward()
         assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in layer.parameters())
 
 

@@ -30,6 +30,7 @@ def test_page_is_alive_without_network(chromium, folder, path):
         slider.focus()
         page.keyboard.press("ArrowRight")
         assert sentence.inner_text() != before
+        assert page.locator("[data-script] img").count() == 0  # the still picture has given way
         assert page.title()
         assert page.locator("img:not([alt])").count() == 0
         assert troubles == []

@@ -18,6 +18,7 @@ from swin_edu.book.style import (
     box,
     figure,
     grid,
+    hatch,
     mark,
     mosaic,
     picture,
@@ -57,7 +58,7 @@ def zoom(image: Tensor, patch: int, row: int, column: int, around: int = 8) -> F
 def patch_with_numbers(axes: Axes, square: Tensor) -> None:
     """Draw a patch `(3, P, P)` with the red, green and blue of each pixel in per cent."""
     size = square.shape[1]
-    picture(axes, pixels(square), f"one patch: {square.numel()} numbers, in %")
+    picture(axes, pixels(square), "one patch: red, green, blue, 0 to 100")
     dark = square.mean(0) < 0.55
     for y in range(size):
         for x in range(size):
@@ -129,21 +130,21 @@ def padded(image: Tensor, with_padding: Tensor, patch: int) -> Figure:
     (height, width), (full_height, full_width) = image.shape[1:], with_padding.shape[1:]
     picture(axes, pixels(with_padding))
     grid(axes, full_height, full_width, patch, linewidth=0.6)
-    style: dict[str, Any] = {"hatch": "////", "edgecolor": ORANGE, "linewidth": 0}
-    box(axes, width, 0, full_width - width, full_height, **style)
-    box(axes, 0, height, width, full_height - height, **style)
-    axes.set_title(
-        f"{height} × {width} pixels padded to {full_height} × {full_width}: "
-        f"{full_height // patch} × {full_width // patch} patches"
-    )
+    hatch(axes, width, 0, full_width - width, full_height)
+    hatch(axes, 0, height, width, full_height - height)
+    counts = f"{full_height // patch} × {full_width // patch} patches"
+    axes.set_title(f"{height} × {width} pixels and hatched zeros: {full_height} × {full_width}, {counts}")
     return drawn
 
 
-def channel_maps(tokens: Tensor, count: int) -> Figure:
-    """Draw the first `count` channels of a map of tokens `(H, W, C)`, each between its own extremes."""
-    drawn, axes = figure(9, 4.9, columns=4, rows=-(-count // 4))
-    for channel, place in enumerate(axes[:count]):
-        picture(place, tokens[..., channel].numpy(), f"channel {channel}")
+def number_maps(tokens: Tensor, titles: list[str]) -> Figure:
+    """Draw the first numbers of all tokens of a map `(H, W, C)`, each as a small picture, to one scale."""
+    drawn, axes = figure(10, 3, columns=len(titles))
+    shown = tokens[..., : len(titles)].numpy()
+    for index, (place, title) in enumerate(zip(axes, titles, strict=True)):
+        picture(place, shown[..., index], title)
+        place.images[0].set_clim(shown.min(), shown.max())
+    drawn.colorbar(axes[-1].images[0], ax=axes, shrink=0.7).outline.set_edgecolor(MUTED)
     return drawn
 
 
@@ -156,20 +157,15 @@ def mosaics(image: Tensor, patches: tuple[int, ...]) -> Figure:
     return side_by_side(means)
 
 
-def cost_of_patches(patches: list[int], pairs: list[int]) -> Figure:
-    """Draw the pairs of tokens against the patch size, both axes logarithmic."""
-    drawn, (axes,) = figure(7, 3.2)
-    axes.loglog(patches, pairs, "o-", base=2)
-    axes.set_yscale("log", base=10)
-    for patch, count in zip(patches, pairs, strict=True):
-        axes.annotate(f"{count:,}", (patch, count), xytext=(8, 3), textcoords="offset points")
-    axes.set(
-        xlabel="patch size, pixels",
-        ylabel="pairs of tokens",
-        xticks=patches,
-        xticklabels=patches,
-        xlim=(1.7, 60),
-    )
+def cost_of_patches(patches: list[int], pairs: dict[str, list[int]]) -> Figure:
+    """Draw the pairs of tokens against the patch size, on logarithmic axes, a line for each of `pairs`."""
+    drawn, (axes,) = figure(8, 3.4)
+    for (title, counts), style in zip(pairs.items(), ("o-", "s--"), strict=False):
+        axes.plot(patches, counts, style)
+        axes.annotate(f"  {title}", (patches[0], counts[0]), xytext=(8, 2), textcoords="offset points")
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log")
+    axes.set(xlabel="patch size, pixels", ylabel="pairs of tokens", xticks=patches, xticklabels=patches)
     axes.minorticks_off()
     return drawn
 
@@ -187,40 +183,37 @@ def line_responses(columns: list[int], plain: list[float], overlapping: list[flo
     drawn, (seen, response) = figure(8, 4.2, rows=2, sharex=True, height_ratios=[1, 1.2])
     first, last = columns[0], columns[-1]
     for start in range(first - 4, last + 8, 4):
-        lane = 1.5 + (start // 4 % 2) * 0.55
+        lane = 1.5 + (start // 4 % 2) * 0.55  # two lanes, so that the bars do not hide each other
         seen.barh(0.4, 4, left=start - 0.5, height=0.5, color=BLUE + "88", edgecolor="white")
         seen.barh(lane, 7, left=start - 3.5, height=0.45, color=ORANGE + "aa", edgecolor="white", hatch="//")
-    seen.set(
-        yticks=[0.4, 1.8],
-        yticklabels=["plain: 4 pixels", "overlapping: 7 pixels"],
-        xlim=(first - 0.5, last + 0.5),
-    )
-    seen.set_title("what each token sees of one row of pixels")
-    response.step(columns, plain, where="mid", color=BLUE, linewidth=2)
-    response.plot(columns, overlapping, "s--", color=ORANGE, markersize=5)
-    response.text(last + 0.7, overlapping[-1], "overlapping", color=INK, va="center")
-    response.text(last + 0.7, plain[-1], "plain", color=INK, va="center")
-    response.set(
-        xlabel="column of the line, in pixels", ylabel="strongest response", xticks=columns, yticks=[0, 1, 2]
-    )
-    response.set_title("response of a detector for thin lines")
+    labels = ["plain: 4 pixels", "overlapping: 7 pixels"]
+    seen.set(yticks=[0.4, 1.8], yticklabels=labels, xlim=(first - 0.5, last + 0.5))
+    seen.set_title("one bar a token: the pixels of one row that it sees")
+    response.plot(columns, overlapping, "s", color=ORANGE, markersize=9, label="overlapping")
+    response.vlines(columns, 0, plain, color=BLUE, linewidth=1)
+    response.plot(columns, plain, "o", color=BLUE, markersize=5, label="plain")
+    response.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    response.set(xlabel="column of the line, in pixels", ylabel="response", xticks=columns, yticks=[0, 1, 2])
+    response.set_title("strongest response of a detector for thin lines")
     return drawn
 
 
 def equal_tokens(image: Tensor, maps: dict[str, Tensor], place: tuple[int, int]) -> Figure:
     """Draw how far each token of a map `(H, W, C)` is from the one at `place`, and mark the equal ones."""
     drawn, axes = figure(10, 3.7, columns=1 + len(maps))
-    rows = next(iter(maps.values())).shape[0]
-    patch = image.shape[1] / rows
+    distances = {title: (tokens - tokens[place]).norm(dim=-1).numpy() for title, tokens in maps.items()}
+    highest = max(distance.max() for distance in distances.values())
+    patch = image.shape[1] / next(iter(distances.values())).shape[0]
     picture(axes[0], pixels(image), "the tiled picture and one token")
     mark(axes[0], place[1] * patch, place[0] * patch, patch, patch)
-    for axis, (title, tokens) in zip(axes[1:], maps.items(), strict=True):
-        distance = (tokens - tokens[place]).norm(dim=-1)
-        equal = (distance < 1e-3).nonzero().tolist()
-        picture(axis, distance.numpy(), f"distance {title} position: {len(equal)} equal")
+    for axis, (title, distance) in zip(axes[1:], distances.items(), strict=True):
+        equal = np.argwhere(distance < 1e-3).tolist()
+        picture(axis, distance, f"{title} position: {len(equal)} equal token{'s' if len(equal) > 1 else ''}")
+        axis.images[0].set_clim(0, highest)
         for y, x in equal:
             mark(axis, x, y, 1, 1)
-        drawn.colorbar(axis.images[0], ax=axis, shrink=0.8).outline.set_edgecolor(MUTED)
+    bar = drawn.colorbar(axes[-1].images[0], ax=axes[1:], shrink=0.8, label="Euclidean distance to it")
+    bar.outline.set_edgecolor(MUTED)
     return drawn
 
 
@@ -229,27 +222,24 @@ def walk_to_scale(tensors: dict[str, Tensor]) -> Figure:
 
     The front shows the picture where C is 3, else the length of each place's vector.
     """
-    drawn, (axes,) = figure(10, 6.6)
+    drawn, (axes,) = figure(9, 6.6)
     top, widest = 0.0, max(tensor.shape[2] for tensor in tensors.values())
     for name, tensor in tensors.items():
         height, width, channels = tensor.shape[1:]
-        left, front = widest - width, tensor[0].detach().cpu()
-        face = front.numpy() if channels == 3 else front.norm(dim=-1).numpy()
-        slope = 0.12 * channels
-        side = [
-            (widest, top),
-            (widest + channels, top - slope),
-            (widest + channels, top - slope + height),
-            (widest, top + height),
-        ]
-        roof = [(left, top), (left + channels, top - slope), (widest + channels, top - slope), (widest, top)]
+        left, right, rise = widest - width, widest + channels, 0.12 * channels
+        front = tensor[0].detach().cpu()
+        side = [(widest, top), (right, top - rise), (right, top - rise + height), (widest, top + height)]
+        roof = [(left, top), (left + channels, top - rise), (right, top - rise), (widest, top)]
         axes.fill(*zip(*side, strict=True), color=BLUE, alpha=0.55, linewidth=0)
         axes.fill(*zip(*roof, strict=True), color=BLUE, alpha=0.3, linewidth=0)
+        face = front.numpy() if channels == 3 else front.norm(dim=-1).numpy()
         axes.imshow(face, extent=(left, widest, top + height, top))
-        text = f"{name}: {height} × {width} × {channels}" + f"  =  {tensor.numel():,} numbers"
-        axes.text(widest + channels + 14, top - slope + height / 2, text, va="center", fontsize=10)
-        top += height + 34 + 0.12 * next_length(tensors, name)
-    axes.set(xlim=(0, widest + 1150), ylim=(top - 20, -30), aspect="equal")
+        text = f"{name}: {height} × {width} × {channels} = {tensor.numel():,} numbers"
+        beside = channels < 100  # long boxes rise and leave room below them
+        place = (right + 14, top - rise + height / 2) if beside else (widest + 90, top + height)
+        axes.text(*place, text, va="center" if beside else "top")
+        top += height + 40 + 0.12 * next_length(tensors, name)
+    axes.set(xlim=(0, widest + 800), ylim=(top - 20, -30), aspect="equal")
     axes.axis("off")
     return drawn
 
@@ -260,24 +250,36 @@ def next_length(tensors: dict[str, Tensor], name: str) -> int:
     return lengths[list(tensors).index(name) + 1]
 
 
-def window_reach(image: Tensor, patch: int, window: int, place: tuple[int, int]) -> Figure:
-    """Draw what a token at `place` (row, column) may look at: the whole map, or its window."""
-    height, width = image.shape[1] // patch, image.shape[2] // patch
-    reach = np.zeros((height, width), bool)
-    top, left = (start // window * window for start in place)
-    reach[top : top + window, left : left + window] = True
-    drawn, axes = figure(8.6, 4.5, columns=2)
-    for axis, visible, title in zip(
-        axes,
-        (np.ones_like(reach), reach),
-        ("everywhere", f"in its window of {window} × {window}"),
-        strict=True,
-    ):
-        light = np.where(visible, 1.0, 0.3).repeat(patch, 0).repeat(patch, 1)[..., None]
-        picture(axis, pixels(image) * light, f"attention {title}: {visible.sum():,} tokens")
-        grid(axis, height * patch, width * patch, patch, linewidth=0.25, alpha=0.5)
-        mark(axis, place[1] * patch, place[0] * patch, patch, patch)
-    grid(axes[1], height * patch, width * patch, patch * window, color=ORANGE, linewidth=1)
+def reach(tokens: int, window: int, shift: int, place: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Tell which tokens of a square map share the window of the one at `place`, and which it may look at.
+
+    After the roll a token may look at those of its window that lay at the same distance before it.
+    """
+    rows = np.arange(tokens)
+    rolled = (rows - shift) % tokens
+    together = [rolled // window == rolled[p] // window for p in place]
+    near = [rolled - rolled[p] == rows - p for p in place]
+    in_window = np.outer(*together)
+    return in_window, in_window & np.outer(*near)
+
+
+def window_reach(image: Tensor, patch: int, panels: dict[str, tuple[int, int, tuple[int, int]]]) -> Figure:
+    """Draw what one token may look at: a panel for each title, with window, shift and the token's place.
+
+    Bright: it may; hatched: in its window, but masked; dark: in another window.
+    """
+    drawn, axes = figure(8.4, 4.5 * (len(panels) // 2), columns=2, rows=len(panels) // 2)
+    size = image.shape[1]
+    for axis, (title, (window, shift, place)) in zip(axes, panels.items(), strict=True):
+        in_window, seen = reach(size // patch, window, shift, place)
+        light = np.where(in_window, 1.0, 0.4).repeat(patch, 0).repeat(patch, 1)[..., None]
+        picture(axis, pixels(image) * light, f"{title}: {seen.sum():,} tokens")
+        for row, column in np.argwhere(in_window & ~seen):
+            hatch(axis, column * patch, row * patch, patch, patch)
+        edges = [edge * patch for edge in range(shift, size // patch, window)]
+        for line in (axis.vlines, axis.hlines):
+            line(edges, 0, size, color=ORANGE, linewidth=1)
+        mark(axis, place[1] * patch, place[0] * patch, patch, patch, linewidth=1.2)
     return drawn
 
 
@@ -288,7 +290,9 @@ def pyramid(image: Tensor, window: int) -> Figure:
         patch = 2 ** (stage + 1)
         side = image.shape[1] // patch
         grid(axis, side, side, window, color=ORANGE, linewidth=1.6)
-        axis.set_title(f"stage {stage}: {side} × {side} tokens,\na window covers {window * patch} px")
+        axis.set_title(
+            f"stage {stage}: {side} × {side} tokens,\na window covers {window * patch} × {window * patch} px"
+        )
     return drawn
 
 
@@ -328,7 +332,7 @@ def chapter_map(chapters: list, written: set[int]) -> Figure:
     axes.text(
         0,
         -0.3,
-        "filled: written    dashed: planned    in type: the modules of swin_edu that the chapter's cells are",
+        "filled: written    dashed: planned    typewriter: the files of swin_edu that it writes",
         color=MUTED,
         fontsize=9,
     )

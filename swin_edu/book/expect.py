@@ -33,7 +33,7 @@ class Expectation:
     def is_close_to(self, other: Tensor, within: float) -> None:
         """Assert that no value is further than `within` from its partner (absolute difference)."""
         self._same_shape(other)
-        distance = (self.value.double() - other.double()).abs().max().item()
+        distance = (self.value.cpu().double() - other.cpu().double()).abs().max().item()
         assert distance == distance, "some values are not a number"
         assert distance <= within, f"the largest difference is {distance:.1e}, more than {within:g}"
         print(f"✓ all {self.value.numel():,} values agree within {within:g}")

@@ -20,12 +20,19 @@ def toy_partition() -> Figure:
     return drawings.toy_partition(toy[0, 0], patch_partition(toy, 2)[..., ::3].reshape(4, 4))
 
 
+# The same token everywhere, in its window, in the shifted window; and one at the border, under the mask.
+REACH = {
+    "all windows": (56, 0, (27, 27)),
+    "its window": (7, 0, (27, 27)),
+    "its shifted window": (7, 3, (27, 27)),
+    "at the border": (7, 3, (1, 27)),
+}
 FIGURES: dict[str, Callable[[], Figure]] = {
     "chapters": lambda: drawings.chapter_map(contents.CHAPTERS, contents.written()),
     "patches": lambda: Patches(sample_image(), patch=4, row=32, column=29).still(),
     "pyramid": lambda: drawings.pyramid(sample_image(), window=7),
     "toy_partition": toy_partition,
-    "window_reach": lambda: drawings.window_reach(sample_image(), patch=4, window=7, place=(30, 26)),
+    "window_reach": lambda: drawings.window_reach(sample_image(), 4, REACH),
     "windows_and_shift": lambda: Overview(sample_image(), stage=1, window=7, shift=3, chosen=64).still(),
     "zoom": lambda: drawings.zoom(sample_image(), patch=4, row=32, column=29),
 }

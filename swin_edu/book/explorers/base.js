@@ -181,16 +181,19 @@ function steps(start, stop, step) {
   return values;
 }
 
-function hatch(context, x, y, width, height, color) {
+/* Hatch a rectangle so that it stands out from light and from dark pictures. */
+function hatch(context, x, y, width, height) {
   if (width <= 0 || height <= 0) return;
   context.save();
   context.beginPath();
   context.rect(x, y, width, height);
   context.clip();
+  context.fillStyle = "rgba(255,255,255,0.4)";
+  context.fillRect(x, y, width, height);
   context.beginPath();
   for (let offset = -height; offset < width; offset += 7) context.moveTo(x + offset, y + height), context.lineTo(x + offset + height, y);
-  context.strokeStyle = color;
-  context.lineWidth = 1.2;
+  context.strokeStyle = "rgba(26,26,26,0.7)";
+  context.lineWidth = 1;
   context.stroke();
   context.restore();
 }

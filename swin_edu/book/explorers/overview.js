@@ -78,8 +78,8 @@ function drawPicture(context, left, top, photo, shown) {
   context.fillStyle = "#d0d0d0";
   context.fillRect(left, top, PANEL.side, PANEL.side);
   context.drawImage(photograph(photo), left, top, shown, shown);
-  hatch(context, left + shown, top, PANEL.side - shown, PANEL.side, MUTED);
-  hatch(context, left, top + shown, shown, PANEL.side - shown, MUTED);
+  hatch(context, left + shown, top, PANEL.side - shown, PANEL.side);
+  hatch(context, left, top + shown, shown, PANEL.side - shown);
 }
 
 function drawRolled(context, plan, unit, photo, shown) {
@@ -92,8 +92,8 @@ function drawRolled(context, plan, unit, photo, shown) {
   for (const y of copies) for (const x of copies) drawPicture(context, PANEL.right - moved + x, PANEL.top - moved + y, photo, shown);
   context.restore();
   if (!moved) return;
-  hatch(context, PANEL.right + whole - moved, PANEL.top, moved, whole, PAPER);
-  hatch(context, PANEL.right, PANEL.top + whole - moved, whole - moved, moved, PAPER);
+  hatch(context, PANEL.right + whole - moved, PANEL.top, moved, whole);
+  hatch(context, PANEL.right, PANEL.top + whole - moved, whole - moved, moved);
 }
 
 function ruled(context, left, edges, unit) {
@@ -120,7 +120,7 @@ function outline(context, state, plan, unit) {
 }
 
 function frame(context, x, y, width, height, number) {
-  context.fillStyle = "rgba(0,114,178,0.45)";
+  context.fillStyle = "rgba(0,114,178,0.78)";
   context.fillRect(x, y, width, height);
   context.strokeStyle = PAPER;
   context.lineWidth = 3;

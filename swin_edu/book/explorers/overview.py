@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from swin_edu.book.explorers.base import Explorer, Slider
-from swin_edu.book.style import BLUE, MUTED, ORANGE, PAPER, box, figure, grid, picture
+from swin_edu.book.style import BLUE, MUTED, ORANGE, PAPER, box, figure, grid, hatch, picture
 
 SIDE = 224
 
@@ -109,14 +109,13 @@ class Overview(Explorer):
         self._panel(right, rolled, "After the roll: windows of equal size", 0)
         if plan.shift:
             kept, moved = (plan.padded - plan.shift) * plan.patch, plan.shift * plan.patch
-            hatching = {"hatch": "////", "edgecolor": PAPER, "linewidth": 0}
-            box(right, kept, 0, moved, kept + moved, **hatching)
-            box(right, 0, kept, kept, moved, **hatching)
+            hatch(right, kept, 0, moved, kept + moved)
+            hatch(right, 0, kept, kept, moved)
         for number, (row, column, height, width) in enumerate(plan.pieces(self.window_shown), 1):
             rolled_place = [(place - plan.shift) % plan.padded for place in (row, column)]
             for axes, (y, x) in ((left, (row, column)), (right, rolled_place)):
                 place = [value * plan.patch for value in (x, y, width, height)]
-                box(axes, *place, edgecolor=BLUE, facecolor=BLUE + "70", fill=True)
+                box(axes, *place, edgecolor=BLUE, facecolor=BLUE + "c8", fill=True)
                 style: dict[str, Any] = {"color": PAPER, "weight": "bold", "ha": "center", "va": "center"}
                 axes.text(place[0] + place[2] / 2, place[1] + place[3] / 2, str(number), **style)
         return drawn
