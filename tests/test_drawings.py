@@ -83,7 +83,7 @@ def test_mosaics_are_means():
 def test_cost_of_patches():
     [axes] = drawings.cost_of_patches([2, 4], {"all": [1600, 100], "some": [40, 10]}).axes
     assert [line.get_xydata().tolist() for line in axes.lines] == [[[2, 1600], [4, 100]], [[2, 40], [4, 10]]]
-    assert [text.strip() for text in texts(axes)] == ["all", "some"]
+    assert [text.strip() for text in texts(axes)] == ["all", "100", "some", "10"]
 
 
 def test_line_responses():

@@ -58,7 +58,7 @@ def zoom(image: Tensor, patch: int, row: int, column: int, around: int = 8) -> F
 def patch_with_numbers(axes: Axes, square: Tensor) -> None:
     """Draw a patch `(3, P, P)` with the red, green and blue of each pixel in per cent."""
     size = square.shape[1]
-    picture(axes, pixels(square), "one patch: red, green, blue, 0 to 100")
+    picture(axes, pixels(square), "one patch: red, green, blue in per cent")
     dark = square.mean(0) < 0.55
     for y in range(size):
         for x in range(size):
@@ -163,6 +163,9 @@ def cost_of_patches(patches: list[int], pairs: dict[str, list[int]]) -> Figure:
     for (title, counts), style in zip(pairs.items(), ("o-", "s--"), strict=False):
         axes.plot(patches, counts, style)
         axes.annotate(f"  {title}", (patches[0], counts[0]), xytext=(8, 2), textcoords="offset points")
+        axes.annotate(
+            f"{counts[-1]:,}", (patches[-1], counts[-1]), xytext=(8, -3), textcoords="offset points"
+        )
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
     axes.set(xlabel="patch size, pixels", ylabel="pairs of tokens", xticks=patches, xticklabels=patches)
@@ -187,7 +190,7 @@ def line_responses(columns: list[int], plain: list[float], overlapping: list[flo
         seen.barh(0.4, 4, left=start - 0.5, height=0.5, color=BLUE + "88", edgecolor="white")
         seen.barh(lane, 7, left=start - 3.5, height=0.45, color=ORANGE + "aa", edgecolor="white", hatch="//")
     labels = ["plain: 4 pixels", "overlapping: 7 pixels"]
-    seen.set(yticks=[0.4, 1.8], yticklabels=labels, xlim=(first - 0.5, last + 0.5))
+    seen.set(yticks=[0.4, 1.8], yticklabels=labels, xlim=(first - 3.5, last + 3.5))
     seen.set_title("one bar a token: the pixels of one row that it sees")
     response.plot(columns, overlapping, "s", color=ORANGE, markersize=9, label="overlapping")
     response.vlines(columns, 0, plain, color=BLUE, linewidth=1)
@@ -220,7 +223,7 @@ def equal_tokens(image: Tensor, maps: dict[str, Tensor], place: tuple[int, int])
 def walk_to_scale(tensors: dict[str, Tensor]) -> Figure:
     """Draw maps `(1, H, W, C)` as boxes H high, W wide and C long, to one scale, the map itself in front.
 
-    The front shows the picture where C is 3, else the length of each place's vector.
+    The front shows the picture where C is 3, else the first channel.
     """
     drawn, (axes,) = figure(9, 6.6)
     top, widest = 0.0, max(tensor.shape[2] for tensor in tensors.values())
@@ -232,7 +235,7 @@ def walk_to_scale(tensors: dict[str, Tensor]) -> Figure:
         roof = [(left, top), (left + channels, top - rise), (right, top - rise), (widest, top)]
         axes.fill(*zip(*side, strict=True), color=BLUE, alpha=0.55, linewidth=0)
         axes.fill(*zip(*roof, strict=True), color=BLUE, alpha=0.3, linewidth=0)
-        face = front.numpy() if channels == 3 else front.norm(dim=-1).numpy()
+        face = front.numpy() if channels == 3 else front[..., 0].numpy()
         axes.imshow(face, extent=(left, widest, top + height, top))
         text = f"{name}: {height} × {width} × {channels} = {tensor.numel():,} numbers"
         beside = channels < 100  # long boxes rise and leave room below them
@@ -279,7 +282,7 @@ def window_reach(image: Tensor, patch: int, panels: dict[str, tuple[int, int, tu
         edges = [edge * patch for edge in range(shift, size // patch, window)]
         for line in (axis.vlines, axis.hlines):
             line(edges, 0, size, color=ORANGE, linewidth=1)
-        mark(axis, place[1] * patch, place[0] * patch, patch, patch, linewidth=1.2)
+        mark(axis, place[1] * patch, place[0] * patch, patch, patch, linewidth=0.9)
     return drawn
 
 

@@ -69,9 +69,9 @@ function draw(context, state, data) {
   });
   label(context, `the same as ${grouped(inputs)} numbers in a row, pixel by pixel`, RIGHT, 206, { weight: "bold" });
   cells(context, RIGHT, 214, WIDTH, 26, inputs, inputs, (i) => rgb([0, 1, 2].map((k) => (k === i % 3 ? values[i] : 0))));
-  label(context, "× 96 weights each + norm = the token: 96 numbers", RIGHT, 272, { weight: "bold" });
+  label(context, "linear layer and norm make the token: 96 numbers", RIGHT, 272, { weight: "bold" });
   cells(context, RIGHT, 280, WIDTH, 62, 24, 96, (i, token) => signed(token[i]), embed(values, data[`weight${state.patch}`]));
-  label(context, "blue: below 0, white: 0, orange: above 0", RIGHT, 360, { size: 12, color: MUTED });
+  label(context, "blue: negative, white: 0, orange: positive", RIGHT, 360, { size: 12, color: MUTED });
 }
 
 function drawPhoto(context, { patch, row, column }, { photo }) {

@@ -102,7 +102,7 @@ class Patches(Explorer):
             f"the same as {numbers.size:,} numbers in a row, pixel by pixel",
         )
         picture(
-            axes["token"], self.token().reshape(4, -1), "× 96 weights each + norm = the token: 96 numbers"
+            axes["token"], self.token().reshape(4, -1), "linear layer and norm make the token: 96 numbers"
         )
         axes["token"].images[0].set(cmap=SIGNED, clim=(-3, 3))
         for name in ("numbers", "token"):
