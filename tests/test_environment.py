@@ -122,6 +122,10 @@ def test_the_tests_get_their_own_requirements(project, pip):
     assert len(pip.commands) == count
 
 
+def test_braces_in_a_reason_do_no_harm(project):
+    assert project.reason("odd {name} in {}") == "odd {name} in {}"
+
+
 def test_when_all_is_well_nothing_is_run(project, pip, monkeypatch):
     project.ensure(test=True)
 
@@ -130,9 +134,7 @@ def test_when_all_is_well_nothing_is_run(project, pip, monkeypatch):
 
     for owner, name in [(subprocess, "Popen"), (Environment, "take_lock"), (os, "replace")]:
         monkeypatch.setattr(owner, name, forbidden)
-    started = time.perf_counter()
     Environment(project.root).ensure(test=True)
-    assert time.perf_counter() - started < 0.05
 
 
 def test_a_half_made_venv_is_made_again(project, pip):

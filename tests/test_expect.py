@@ -49,17 +49,18 @@ def test_device_follows_the_environment(monkeypatch):
     assert device() == torch.device("cpu")
     monkeypatch.setenv("SWIN_EDU_DEVICE", "toaster")
     with pytest.raises(
-        ValueError, match="SWIN_EDU_DEVICE is 'toaster', which is no device; use cpu, cuda or mps"
+        ValueError, match="SWIN_EDU_DEVICE is 'toaster', which is no device of the book; use cpu, cuda or mps"
     ):
         device()
 
 
-@pytest.mark.parametrize(("kind", "module"), [("cuda", "torch.cuda"), ("mps", "torch.backends.mps")])
-def test_a_missing_gpu_is_one_sentence(kind, module, monkeypatch):
+@pytest.mark.parametrize("kind", ["cuda", "cuda:9", "mps"])
+def test_a_missing_gpu_is_one_sentence(kind, monkeypatch):
     monkeypatch.setenv("SWIN_EDU_DEVICE", kind)
-    monkeypatch.setattr(f"{module}.is_available", lambda: False)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1 if kind == "cuda:9" else 0)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
     with pytest.raises(
-        RuntimeError, match=f"SWIN_EDU_DEVICE is '{kind}', but torch sees no .* GPU here; use cpu"
+        RuntimeError, match=f"SWIN_EDU_DEVICE is '{kind}', but torch sees (no|1) .*GPU here; use cpu"
     ):
         device()
 
@@ -67,6 +68,7 @@ def test_a_missing_gpu_is_one_sentence(kind, module, monkeypatch):
 def test_without_a_wish_the_fastest_device_is_taken(monkeypatch):
     monkeypatch.delenv("SWIN_EDU_DEVICE", raising=False)
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
     assert device() == torch.device("cuda")
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr("torch.backends.mps.is_available", lambda: True)

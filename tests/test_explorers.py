@@ -97,7 +97,9 @@ def test_a_slider_refuses_what_it_cannot_show(overview, name, value, sentence):
         (lambda: Patches(torch.rand(3, 100, 224)), "image has shape (3, 100, 224); it must be (3, H, H)"),
         (lambda: Patches(torch.rand(3, 100, 100)), "with H divisible by 16"),
         (lambda: Patches(torch.rand(1, 64, 64)), "image has shape (1, 64, 64)"),
-        (lambda: Patches(torch.rand(3, 448, 448)), "resize it to 224 with load_image(…, size=224)"),
+        (lambda: Patches(torch.rand(3, 448, 448)), "load it with load_image(…, size=224)"),
+        (lambda: Overview(torch.rand(3, 224, 224) * 3 - 1), "they must lie in [0, 1]"),
+        (lambda: Patches(torch.full((3, 32, 32), float("nan"))), "they must lie in [0, 1]"),
     ],
 )
 def test_bad_images_get_one_sentence(make, sentence):
@@ -119,6 +121,16 @@ def test_patch_numbers_and_token(patches):
     assert np.allclose(patches.token(), patches.embeddings[8](image)[0, 5, 20].detach().numpy(), atol=1e-6)
     patches.patch, patches.row, patches.column = 16, 111, 111
     assert patches.place == (13, 13)
+    assert patches.state == {"patch": 16, "row": 13, "column": 13}
+    assert repr(patches) == "Patches(patch=16, row=13, column=13)"
+
+
+def test_making_an_explorer_leaves_the_random_numbers_alone():
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    Patches(sample_image())
+    assert torch.equal(torch.rand(3), expected)
 
 
 def test_what_a_notebook_stores(overview):
@@ -141,7 +153,7 @@ def test_still_picture_draws_the_rolled_photograph(overview, stage, shift):
     assert np.array_equal(left.images[0].get_array(), overview.photo)
     assert np.array_equal(right.images[0].get_array(), np.roll(overview.photo, (-pixels, -pixels), (0, 1)))
     numbers = [text.get_text() for text in right.texts]
-    assert numbers == [str(i + 1) for i in range(len(overview.layout_shown.pieces(overview.window_shown)))]
+    assert numbers == [str(i + 1) for i in range(len(overview.layout_shown.pieces(overview.state["chosen"])))]
     overview.stage, overview.shift = 1, 3
 
 

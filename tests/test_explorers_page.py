@@ -172,3 +172,51 @@ def test_every_control_has_a_name_and_the_picture_a_description(page):
             slider = page.get_by_role("slider", name=control["label"])
             assert slider.get_attribute("aria-valuetext")
             assert slider.get_attribute("data-lm-suppress-shortcuts") == "true"
+
+
+def test_another_patch_size_shows_the_same_place(page):
+    show_live(page, Patches(IMAGE, patch=4, row=32, column=28))
+    row, column = (page.get_by_role("slider", name=name) for name in ("Row", "Column"))
+    page.get_by_role("slider", name="Patch size").focus()
+    page.keyboard.press("ArrowRight")
+    assert row.get_attribute("aria-valuetext") == "row 16 of 28, counted from 0"
+    assert column.get_attribute("aria-valuetext") == "column 14 of 28, counted from 0"
+    page.keyboard.press("ArrowLeft")
+    assert row.get_attribute("aria-valuetext") == "row 32 of 56, counted from 0"
+
+
+def test_a_detour_brings_the_chosen_window_back(page):
+    show_live(page, Overview(IMAGE, stage=1, chosen=60))
+    page.get_by_role("slider", name="Stage").focus()
+    page.keyboard.press("ArrowRight")
+    assert "Window 16 holds" in page.locator("p").inner_text()
+    page.keyboard.press("ArrowLeft")
+    assert "Window 60 holds" in page.locator("p").inner_text()
+
+
+def test_a_tap_chooses_too(page):
+    show_live(page, Patches(IMAGE, patch=16))
+    box = page.locator("canvas").bounding_box()
+    place = {"clientX": box["x"] + 8 + 336 * 5.5 / 14, "clientY": box["y"] + 30 + 336 * 2.5 / 14}
+    page.locator("canvas").dispatch_event("pointerdown", place)
+    assert (
+        page.get_by_role("slider", name="Row").get_attribute("aria-valuetext")
+        == "row 2 of 14, counted from 0"
+    )
+
+
+def test_zooming_keeps_the_picture_sharp(page):
+    show_live(page, Overview(IMAGE))
+    before = canvas_pixels(page)
+    page.evaluate("""() => { Object.defineProperty(window, "devicePixelRatio", { value: 2 });
+    window.dispatchEvent(new Event("resize")); }""")
+    after = canvas_pixels(page)
+    assert after.shape[0] == 2 * before.shape[0]
+    assert (after != after[0, 0]).any()
+
+
+def test_a_phone_scrolls_the_picture_instead_of_shrinking_its_text(page):
+    page.set_viewport_size({"width": 360, "height": 640})
+    show_live(page, Overview(IMAGE))
+    assert page.locator("canvas").bounding_box()["width"] == 560
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360

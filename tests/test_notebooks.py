@@ -10,6 +10,7 @@ import pytest
 
 from swin_edu.book.write import LIVE_VIEW, ROOT, chapters
 
+MEND = "mend with: python3 -m swin_edu write"
 CHAPTERS = chapters()
 CHAPTER = pytest.mark.parametrize("path", CHAPTERS, ids=[path.stem for path in CHAPTERS])
 
@@ -29,9 +30,9 @@ def test_every_picture_has_an_alternative_text(path):
 @CHAPTER
 def test_every_cell_ran_in_order_and_stores_no_live_view(path):
     cells = code_cells(path)
-    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1)), MEND
     assert not any(output.output_type == "error" for cell in cells for output in cell.outputs)
-    assert LIVE_VIEW not in path.read_text("utf-8")
+    assert LIVE_VIEW not in path.read_text("utf-8"), MEND
 
 
 @CHAPTER
@@ -67,12 +68,8 @@ def test_solutions_run(path):
     assert solutions
     code = [cell.source for cell in cells if cell.cell_type == "code"]
     chapter = "\n".join(source for source in code if "show(" not in source)  # drawing takes most of the time
-    result = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", f"{chapter}\n" + "\n".join(solutions)],
-        capture_output=True,
-        text=True,
-        cwd=path.parent,
-    )
+    program = [sys.executable, "-X", "utf8", "-W", "ignore", "-c", "\n".join([chapter, *solutions])]
+    result = subprocess.run(program, capture_output=True, encoding="utf-8", cwd=path.parent)
     assert result.returncode == 0, result.stderr[-2000:]
 
 
@@ -109,7 +106,7 @@ def test_the_sanitiser_hides_the_device_and_nothing_else(tmp_path):
         ROOT / "pyproject.toml",
         tmp_path,
     ]
-    said = subprocess.run([*map(str, command)], capture_output=True, text=True, cwd=ROOT).stdout
+    said = subprocess.run([*map(str, command)], capture_output=True, encoding="utf-8", cwd=ROOT).stdout
     for name in PRINTED:
         word = "PASSED" if name.startswith("passes") else "FAILED"
         assert re.search(rf"^{word} .*{name}\.ipynb::", said, re.MULTILINE), said

@@ -1,7 +1,10 @@
 """The modules are the chapters' cells, and writing them twice changes nothing."""
 
+import os
+import re
 import shutil
 import subprocess
+import sys
 
 import nbformat
 import pytest
@@ -46,7 +49,7 @@ def test_module_equals_its_cells(module):
 
 
 def test_every_module_outside_the_machinery_is_written_by_a_chapter():
-    files = {str(path.relative_to(write.ROOT)) for path in (write.ROOT / "swin_edu").rglob("*.py")}
+    files = {path.relative_to(write.ROOT).as_posix() for path in (write.ROOT / "swin_edu").rglob("*.py")}
     by_hand = {
         path
         for path in files
@@ -112,37 +115,71 @@ def test_the_live_view_of_a_widget_is_not_stored(book):
     assert "widgets" not in nbformat.read(path, as_version=4).metadata
 
 
+def test_a_failed_write_leaves_no_half_file(book, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    before = tree(book)
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="No space left"):
+        write.write_modules(book)
+    assert tree(book) == before
+
+
+def test_a_notebook_of_an_older_format_is_renewed(book):
+    path = book / "notebooks/01_one.ipynb"
+    old = nbformat.read(path, as_version=4)
+    old.nbformat_minor = 4
+    for cell in old.cells:
+        del cell["id"]
+    path.write_text(nbformat.writes(old), "utf-8")
+    write.run_chapter(path)
+    nbformat.validate(nbformat.read(path, as_version=4))
+
+
 def test_only_the_chapters_named(book):
     shutil.copy(book / "notebooks/01_one.ipynb", book / "notebooks/12_two.ipynb")
     names = [path.name for path in write.chapters(book, ["12"])]
     assert names == ["12_two.ipynb"]
     assert [path.name for path in write.chapters(book)] == ["01_one.ipynb", "12_two.ipynb"]
+    assert write.stale_modules(book, ["12"]) == ["swin_edu/one.py differs from cell 1 of 01_one.ipynb"]
+    edit(book / "notebooks/12_two.ipynb", 1, lambda _: "plain")
+    edit(book / "notebooks/12_two.ipynb", 3, lambda _: "plain")
+    assert write.stale_modules(book, ["12"]) == []
     with pytest.raises(ValueError, match="no chapter begins with '99'; there are 01_one, 12_two"):
         write.chapters(book, ["99"])
 
 
 def test_check_says_which_command_mends(book, monkeypatch, capsys):
     monkeypatch.setattr(
-        write, "stale_modules", lambda: ["swin_edu/one.py differs from cell 3 of 01_one.ipynb"]
+        write, "stale_modules", lambda root, chosen: ["swin_edu/one.py differs from cell 3 of 01_one.ipynb"]
     )
     assert write.main([], check=True) == 1
     assert capsys.readouterr().out == f"swin_edu/one.py differs from cell 3 of 01_one.ipynb\n{MEND}\n"
 
 
-def test_chapters_import_only_earlier_chapters():
-    order = [cell.module for cell in write.headed_cells()]
-    for module, source in write.module_sources().items():
-        imported = [
-            f"swin_edu/{line.split('.')[1].split()[0]}.py"
-            for line in source.splitlines()
-            if line.startswith("from swin_edu.")
-        ]
-        assert all(order.index(other) < order.index(module) for other in imported)
+def imported_too_early(root):
+    """Return (module, other) wherever a module imports one that a later chapter, or no chapter, writes."""
+    order = list(write.module_sources(root))
+    pairs = []
+    for module, source in write.module_sources(root).items():
+        names = re.findall(r"^from swin_edu\.([\w.]+) import", source, re.MULTILINE)
+        others = [f"swin_edu/{name.replace('.', '/')}.py" for name in names]
+        pairs += [(module, other) for other in others if other not in order[: order.index(module)]]
+    return pairs
+
+
+def test_modules_import_only_those_of_earlier_chapters(book):
+    assert imported_too_early(write.ROOT) == []
+    chapter = nbformat.v4.new_code_cell("# swin_edu/rivals/two.py\nfrom swin_edu.one import root")
+    path = book / "notebooks/02_two.ipynb"
+    path.write_text(nbformat.writes(nbformat.v4.new_notebook(cells=[chapter])), "utf-8")
+    assert imported_too_early(book) == []
+    path.rename(book / "notebooks/00_two.ipynb")
+    assert imported_too_early(book) == [("swin_edu/rivals/two.py", "swin_edu/one.py")]
 
 
 def test_importing_the_package_does_not_import_torch():
     code = "import sys, swin_edu, swin_edu.__main__; print('torch' in sys.modules)"
-    import sys
-
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=write.ROOT)
     assert result.stdout == "False\n"

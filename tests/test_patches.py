@@ -18,6 +18,7 @@ from swin_edu.patches import (
 )
 
 DEVICE = device()
+PRECISE = torch.device("cpu") if DEVICE.type == "mps" else DEVICE  # Apple GPUs have no float64
 counts = st.integers(1, 5)
 patch_sizes = st.integers(1, 6)
 
@@ -66,10 +67,10 @@ def test_padding_adds_zeros_at_the_right_and_the_bottom_only(height, width, patc
 )
 def test_embedding_is_a_strided_convolution_and_a_norm(height, width, patch, channels):
     torch.manual_seed(0)
-    embedding = PatchEmbedding(patch, channels).double().to(DEVICE)
+    embedding = PatchEmbedding(patch, channels).double().to(PRECISE)
     nn.init.normal_(embedding.norm.weight)
     nn.init.normal_(embedding.norm.bias)
-    images = random_images(2, height, width).double()
+    images = random_images(2, height, width).to(PRECISE).double()
     kernel = embedding.linear.weight.reshape(channels, patch, patch, 3).permute(0, 3, 1, 2)
     padded = F.pad(images, (0, -width % patch, 0, -height % patch))
     maps = F.conv2d(padded, kernel, embedding.linear.bias, stride=patch).permute(0, 2, 3, 1)
@@ -80,8 +81,8 @@ def test_embedding_is_a_strided_convolution_and_a_norm(height, width, patch, cha
 @given(height=st.integers(1, 30), width=st.integers(1, 30), patch=st.integers(1, 5))
 def test_overlapping_embedding_sees_its_surroundings(height, width, patch):
     torch.manual_seed(0)
-    embedding = OverlappingPatchEmbedding(patch, channels=4).double().to(DEVICE)
-    images = random_images(1, height, width).double()
+    embedding = OverlappingPatchEmbedding(patch, channels=4).double().to(PRECISE)
+    images = random_images(1, height, width).to(PRECISE).double()
     tokens = embedding(images)
     assert tokens.shape == (1, -(-height // patch), -(-width // patch), 4)
     reach = patch - 1

@@ -1,6 +1,7 @@
 """One place that decides where tensors live."""
 
 import os
+import re
 
 import torch
 
@@ -14,12 +15,12 @@ def device() -> torch.device:
     Raises ValueError when SWIN_EDU_DEVICE names no device, RuntimeError when this machine does not have it.
     """
     name = os.environ.get("SWIN_EDU_DEVICE") or best_available()
-    try:
-        chosen = torch.device(name)
-    except RuntimeError:
-        raise ValueError(f"SWIN_EDU_DEVICE is {name!r}, which is no device; use cpu, cuda or mps") from None
-    if chosen.type == "cuda" and not torch.cuda.is_available():
-        raise RuntimeError(f"SWIN_EDU_DEVICE is {name!r}, but torch sees no CUDA GPU here; use cpu")
+    if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", name):
+        raise ValueError(f"SWIN_EDU_DEVICE is {name!r}, which is no device of the book; use cpu, cuda or mps")
+    chosen = torch.device(name)
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        count = torch.cuda.device_count() or "no"
+        raise RuntimeError(f"SWIN_EDU_DEVICE is {name!r}, but torch sees {count} CUDA GPU here; use cpu")
     if chosen.type == "mps" and not torch.backends.mps.is_available():
         raise RuntimeError(f"SWIN_EDU_DEVICE is {name!r}, but torch sees no Apple GPU here; use cpu")
     if chosen.type == "cuda":

@@ -140,7 +140,7 @@ def padded(image: Tensor, with_padding: Tensor, patch: int) -> Figure:
 def number_maps(tokens: Tensor, titles: list[str]) -> Figure:
     """Draw the first numbers of all tokens of a map `(H, W, C)`, each as a small picture, to one scale."""
     drawn, axes = figure(10, 3, columns=len(titles))
-    shown = tokens[..., : len(titles)].numpy()
+    shown = tokens[..., : len(titles)].detach().cpu().numpy()
     for index, (place, title) in enumerate(zip(axes, titles, strict=True)):
         picture(place, shown[..., index], title)
         place.images[0].set_clim(shown.min(), shown.max())
@@ -204,7 +204,9 @@ def line_responses(columns: list[int], plain: list[float], overlapping: list[flo
 def equal_tokens(image: Tensor, maps: dict[str, Tensor], place: tuple[int, int]) -> Figure:
     """Draw how far each token of a map `(H, W, C)` is from the one at `place`, and mark the equal ones."""
     drawn, axes = figure(10, 3.7, columns=1 + len(maps))
-    distances = {title: (tokens - tokens[place]).norm(dim=-1).numpy() for title, tokens in maps.items()}
+    distances = {
+        title: (tokens - tokens[place]).norm(dim=-1).detach().cpu().numpy() for title, tokens in maps.items()
+    }
     highest = max(distance.max() for distance in distances.values())
     patch = image.shape[1] / next(iter(distances.values())).shape[0]
     picture(axes[0], pixels(image), "the tiled picture and one token")

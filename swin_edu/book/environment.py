@@ -79,7 +79,7 @@ class Environment:
             with self.locked(), self.logged(), ticking(0.5, self.give_sign_of_life):
                 if not self.is_complete(wanted):  # another start may have completed it while this one waited
                     self.make(wanted)
-        except (OSError, ValueError) as error:  # ValueError: venv refuses a path with a colon
+        except (ImportError, OSError, ValueError) as error:  # no venv here; a path with a colon
             raise InstallError(self.reason(str(error))) from error
 
     def is_complete(self, wanted: list[str]) -> bool:
@@ -188,7 +188,7 @@ class Environment:
         """Return why the installation failed, from the last lines of its log."""
         tail = "".join(self.progress.output[-20:]) + otherwise
         known = (sentence for pattern, sentence in REASONS.items() if re.search(pattern, tail))
-        return next(known, otherwise).format(root=self.root)
+        return next(known, otherwise).replace("{root}", str(self.root))
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -24,7 +24,7 @@ class Expectation:
         print(f"✓ shape {actual}")
 
     def equals(self, other: Tensor) -> None:
-        """Assert that every value is the same, bit for bit."""
+        """Assert that every value is the same."""
         self._same_shape(other)
         different = int((self.value != other).sum())
         assert not different, f"{different} of {self.value.numel()} values differ"

@@ -8,7 +8,7 @@ matters also carries a number or a hatch. Importing this module sets the style f
 import io
 from typing import Any
 
-import matplotlib.pyplot as plt
+import matplotlib as mpl
 import numpy as np
 from cycler import cycler
 from IPython.display import Image, display
@@ -22,11 +22,13 @@ BLUE, ORANGE, GREEN, PURPLE = "#0072b2", "#e69f00", "#009e73", "#cc79a7"
 INK, MUTED, PAPER = "#1a1a1a", "#767676", "#ffffff"
 SIGNED = LinearSegmentedColormap.from_list("signed", [BLUE, PAPER, ORANGE])
 
-plt.rcParams.update(
+mpl.rcParams.update(
     {
         "figure.dpi": 160,  # shown at half size: sharp on dense screens
         "figure.facecolor": PAPER,
         "savefig.facecolor": PAPER,
+        "savefig.dpi": "figure",
+        "axes.grid": False,
         "font.family": "DejaVu Sans",
         "font.size": 10,
         "axes.titlesize": 10,
@@ -45,18 +47,14 @@ def figure(
     width: float, height: float, columns: int = 1, rows: int = 1, **options: Any
 ) -> tuple[Figure, list[Axes]]:
     """Return a new figure of the given size in inches and its axes, row by row."""
-    drawn, axes = plt.subplots(
-        rows, columns, figsize=(width, height), squeeze=False, layout="constrained", **options
-    )
-    plt.close(drawn)  # shown by `show`, never a second time by the notebook
-    return drawn, list(axes.flat)
+    drawn = Figure(figsize=(width, height), layout="constrained")
+    return drawn, list(drawn.subplots(rows, columns, squeeze=False, **options).flat)
 
 
 def mosaic(width: float, height: float, pattern: list[Any], **options: Any) -> tuple[Figure, dict[str, Axes]]:
     """Return a new figure of the given size in inches and its axes by their names in `pattern`."""
-    drawn, axes = plt.subplot_mosaic(pattern, figsize=(width, height), layout="constrained", **options)
-    plt.close(drawn)
-    return drawn, axes
+    drawn = Figure(figsize=(width, height), layout="constrained")
+    return drawn, drawn.subplot_mosaic(pattern, **options)
 
 
 def png(drawn: Figure) -> bytes:
@@ -70,7 +68,7 @@ def png(drawn: Figure) -> bytes:
 def in_256_colours(full: PillowImage.Image) -> PillowImage.Image:
     """Return the picture with a palette, which makes a notebook with photographs four times smaller.
 
-    The colours of the book are kept exactly: a thin mark on a photograph would lose its own.
+    The colours of marks and lines are kept exactly: a thin mark on a photograph would lose its own.
     """
     house = [tuple(bytes.fromhex(color[1:])) for color in (BLUE, ORANGE, INK, PAPER)]
     quantized = full.quantize(256 - len(house))

@@ -65,12 +65,15 @@ def module_sources(root: Path = ROOT) -> dict[str, str]:
     return {module: "\n\n\n".join(codes) + "\n" for module, codes in parts.items()}
 
 
-def stale_modules(root: Path = ROOT) -> list[str]:
-    """Return one sentence for every module that differs from its cells."""
-    sources = module_sources(root)
+def stale_modules(root: Path = ROOT, chosen: list[str] | None = None) -> list[str]:
+    """Return one sentence for every module, of the chapters chosen, that differs from its cells."""
+    names = {path.name for path in chapters(root, chosen)}
+    written_there = {cell.module for cell in headed_cells(root) if cell.notebook in names}
     sentences = []
-    for module, source in sources.items():
+    for module, source in module_sources(root).items():
         path = root / module
+        if module not in written_there:
+            continue
         if (path.read_text("utf-8") if path.exists() else None) != source:
             sentences.append(f"{module} differs from {first_difference(root, module)}")
     return sentences
@@ -123,6 +126,7 @@ def tidy(notebook: NotebookNode) -> None:
     The live view of a widget goes too: its model dies with the kernel, and a stored view without a model
     would hide the still picture beside it.
     """
+    notebook.nbformat_minor = 5  # the first with cell ids
     notebook.metadata = nbformat.from_dict(
         {
             "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -144,10 +148,14 @@ def replace_text(path: Path, text: str) -> bool:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
-        file.write(text)
-    os.chmod(temporary, 0o644)
-    os.replace(temporary, path)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
     return True
 
 
@@ -159,7 +167,7 @@ def main(chosen: list[str], check: bool = False) -> int:
         print(problem, file=sys.stderr)
         return 2
     if check:
-        sentences = stale_modules()
+        sentences = stale_modules(ROOT, chosen)
         print(
             "\n".join(sentences) + "\nmend with: python3 -m swin_edu write"
             if sentences

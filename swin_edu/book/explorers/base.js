@@ -6,7 +6,8 @@
  *     draw(context, state, data) { … }             paints the whole canvas
  *     words(name, state, data) { return "12 px" }  a slider's value in words
  *     describe(state, data) { return "…" }         the whole picture in words
- *     point(x, y, state, data) { return { … } }    optional: the state after the pointer moved to (x, y)
+ *     point(x, y, state, data) { return { … } }    optional: what changes when the pointer moves to (x, y)
+ *     follow(before, after, data) { return { … } } optional: what else changes with a slider
  *   };
  *   export default { render: (view) => host(view, explorer) };
  *
@@ -20,7 +21,8 @@ const STYLE = `
 .swin-explorer .sliders { display: flex; flex-wrap: wrap; gap: 4px 24px; margin-bottom: 6px; }
 .swin-explorer .slider { display: grid; grid-template-columns: auto auto; justify-content: space-between; min-width: 150px; flex: 1 1 150px; }
 .swin-explorer .slider input { grid-column: 1 / 3; width: 100%; min-width: 0; margin: 2px 0; accent-color: ${BLUE}; }
-.swin-explorer canvas { display: block; width: 100%; height: auto; touch-action: pan-y; }
+.swin-explorer .frame { overflow-x: auto; }
+.swin-explorer canvas { display: block; width: 100%; min-width: 560px; height: auto; touch-action: pan-x pan-y; }
 .swin-explorer p { margin: 6px 0 0; min-height: 3em; color: ${INK}; }
 `;
 
@@ -32,46 +34,64 @@ function host({ model, el }, explorer) {
   const sentence = element("p");
   const style = element("style");
   style.textContent = STYLE;
-  root.append(style, sliders, canvas, sentence);
+  const frame = element("div", "frame");
+  frame.append(canvas);
+  root.append(style, sliders, frame, sentence);
   const inputs = model.get("controls").map((control) => slider(control, sliders, move));
   const context = prepare(canvas, explorer.size);
 
-  function read() {
-    return Object.fromEntries(inputs.map(({ name }) => [name, model.get(name)]));
+  /* What is shown: the sliders' values, each at most its limit. The model keeps the reader's wish. */
+  function shown(changes = {}) {
+    const wished = Object.fromEntries(inputs.map(({ name }) => [name, model.get(name)]));
+    return within(inputs, { ...wished, ...changes }, explorer, data);
   }
 
+  let moving = false;
   function move(changes) {
-    const state = within(inputs, { ...read(), ...changes }, explorer, data);
-    for (const { name } of inputs) if (state[name] !== model.get(name)) model.set(name, state[name]);
+    const followed = explorer.follow?.(shown(), shown(changes), data) ?? {};
+    moving = true; // paint once, after all values have changed
+    for (const [name, value] of Object.entries({ ...followed, ...changes })) model.set(name, value);
+    moving = false;
     model.save_changes();
     paint();
   }
 
   let painted = "";
   function paint() {
-    const state = within(inputs, read(), explorer, data);
+    const state = shown();
     const key = JSON.stringify(state);
-    if (key === painted) return;
+    if (moving || key === painted) return;
     painted = key;
-    context.clearRect(0, 0, ...explorer.size);
     explorer.draw(context, state, data);
     for (const input of inputs) input.show(state, explorer, data);
     sentence.textContent = explorer.describe(state, data);
     canvas.setAttribute("aria-label", sentence.textContent);
   }
 
-  if (explorer.point) {
-    canvas.addEventListener("pointermove", (event) => {
-      const bounds = canvas.getBoundingClientRect();
-      const scale = explorer.size[0] / bounds.width;
-      const changes = explorer.point((event.clientX - bounds.left) * scale, (event.clientY - bounds.top) * scale, read(), data);
-      if (changes) move(changes);
-    });
+  /* The browser's zoom may have changed, or the canvas may have lost its pixels. */
+  function refresh() {
+    prepare(canvas, explorer.size);
+    painted = "";
+    paint();
   }
+
+  function point(event) {
+    const bounds = canvas.getBoundingClientRect();
+    const scale = explorer.size[0] / bounds.width;
+    const changes = explorer.point((event.clientX - bounds.left) * scale, (event.clientY - bounds.top) * scale, shown(), data);
+    if (changes) move(changes);
+  }
+
+  if (explorer.point) for (const kind of ["pointermove", "pointerdown"]) canvas.addEventListener(kind, point);
+  canvas.addEventListener("contextrestored", refresh);
+  window.addEventListener("resize", refresh);
   for (const { name } of inputs) model.on(`change:${name}`, paint);
   el.append(root);
   paint();
-  return () => inputs.forEach(({ name }) => model.off(`change:${name}`, paint));
+  return () => {
+    window.removeEventListener("resize", refresh);
+    for (const { name } of inputs) model.off(`change:${name}`, paint);
+  };
 }
 
 function slider(control, parent, move) {

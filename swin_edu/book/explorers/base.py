@@ -13,6 +13,7 @@ import anywidget
 import numpy as np
 import traitlets
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from swin_edu.book.style import png
 
@@ -65,8 +66,13 @@ class Explorer(anywidget.AnyWidget):
 
     @property
     def state(self) -> dict[str, int]:
-        """The value of each slider, by name."""
-        return {control["name"]: getattr(self, control["name"]) for control in self.controls}
+        """The value of each slider as shown, by name: at most its limit."""
+        wished = {control["name"]: getattr(self, control["name"]) for control in self.controls}
+        return wished | {name: min(wished[name], limit) for name, limit in self.limits().items()}
+
+    def limits(self) -> dict[str, int]:
+        """Return the largest values of those sliders that depend on others."""
+        return {}
 
     def still(self) -> Figure:
         """Draw the present state as a figure."""
@@ -102,6 +108,17 @@ class Explorer(anywidget.AnyWidget):
 def module_source(script: str) -> str:
     """Return the ES module of an explorer: the shared part, then its own."""
     return "\n".join((FOLDER / name).read_text("utf-8") for name in ("base.js", script))
+
+
+def as_photograph(image: Tensor) -> np.ndarray:
+    """Return an image `(3, H, W)` with values in [0, 1] as bytes `(H, W, 3)`.
+
+    Raises ValueError when a value lies beyond [0, 1] or is not a number.
+    """
+    lowest, highest = image.min().item(), image.max().item()
+    if not (lowest >= 0 and highest <= 1):
+        raise ValueError(f"image has values from {lowest:.2f} to {highest:.2f}; they must lie in [0, 1]")
+    return (image.permute(1, 2, 0) * 255).round().byte().cpu().numpy()
 
 
 def pack(arrays: dict[str, np.ndarray]) -> dict[str, dict]:

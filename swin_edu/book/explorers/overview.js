@@ -43,12 +43,12 @@ function describe(state) {
 }
 
 function words(name, state) {
-  const plan = layout(state);
+  const plan = layout(state), off = plan.shift < state.shift;
   const parts = pieces(state.chosen, plan);
   return {
     stage: `stage ${state.stage}, a token is ${plan.patch} pixels wide`,
     window: `${plan.window} by ${plan.window} tokens, ${plan.perSide ** 2} windows`,
-    shift: `${plan.shift} tokens, ${plan.shift * plan.patch} pixels`,
+    shift: off ? `${state.shift} tokens, off: the window covers the map` : `${plan.shift} tokens, ${plan.shift * plan.patch} pixels`,
     chosen: `window ${state.chosen} of ${plan.perSide ** 2}, ${(100 * maskedShare(parts, plan.window)).toFixed(1)} percent of pairs masked`,
   }[name];
 }

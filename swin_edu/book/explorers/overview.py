@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from swin_edu.book.explorers.base import Explorer, Slider
+from swin_edu.book.explorers.base import Explorer, Slider, as_photograph
 from swin_edu.book.style import BLUE, MUTED, ORANGE, PAPER, box, figure, grid, hatch, picture
 
 SIDE = 224
@@ -70,7 +70,7 @@ class Overview(Explorer):
     def __init__(self, image: Tensor, **state: int) -> None:
         if tuple(image.shape) != (3, SIDE, SIDE):
             raise ValueError(f"image has shape {tuple(image.shape)}; the overview takes (3, {SIDE}, {SIDE})")
-        self.photo = (image.permute(1, 2, 0) * 255).round().byte().cpu().numpy()
+        self.photo = as_photograph(image)
         super().__init__({"photo": self.photo}, **state)
 
     @property
@@ -78,16 +78,16 @@ class Overview(Explorer):
         """The sizes of the present state."""
         return Layout.of(self.stage, self.window, self.shift)
 
-    @property
-    def window_shown(self) -> int:
-        """The window looked at, at most the last one."""
-        return min(self.chosen, self.layout_shown.per_side**2)
+    def limits(self) -> dict[str, int]:
+        """Return the largest shift and the last window."""
+        return {"shift": self.window - 1, "chosen": self.layout_shown.per_side**2}
 
     def describe(self) -> str:
         """Say the present state in words; the page says the same."""
-        plan, chosen = self.layout_shown, self.window_shown
+        plan, state = self.layout_shown, self.state
+        chosen = state["chosen"]
         parts = len(plan.pieces(chosen))
-        off = " (off: the window covers the map)" if plan.shift < min(self.shift, self.window - 1) else ""
+        off = " (off: the window covers the map)" if plan.shift < state["shift"] else ""
         padding = f", padded to {plan.padded} × {plan.padded}" if plan.padded > plan.tokens else ""
         return (
             f"Stage {self.stage}: {plan.tokens} × {plan.tokens} tokens "
@@ -111,7 +111,7 @@ class Overview(Explorer):
             kept, moved = (plan.padded - plan.shift) * plan.patch, plan.shift * plan.patch
             hatch(right, kept, 0, moved, kept + moved)
             hatch(right, 0, kept, kept, moved)
-        for number, (row, column, height, width) in enumerate(plan.pieces(self.window_shown), 1):
+        for number, (row, column, height, width) in enumerate(plan.pieces(self.state["chosen"]), 1):
             rolled_place = [(place - plan.shift) % plan.padded for place in (row, column)]
             for axes, (y, x) in ((left, (row, column)), (right, rolled_place)):
                 place = [value * plan.patch for value in (x, y, width, height)]

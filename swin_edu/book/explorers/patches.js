@@ -113,6 +113,13 @@ function point(x, y, { patch }, { photo }) {
   return Math.min(row, column) < 0 || Math.max(row, column) >= last ? null : { row, column };
 }
 
-const explorer = { size: [760, 376], limits, draw, words, describe, point };
+/* Another patch size shows the same place of the photograph. */
+function follow(before, after) {
+  if (before.patch === after.patch) return {};
+  const scaled = (place) => Math.floor((place * before.patch) / after.patch);
+  return { row: scaled(before.row), column: scaled(before.column) };
+}
+
+const explorer = { size: [760, 376], limits, draw, words, describe, point, follow };
 
 export default { render: (view) => host(view, explorer) };

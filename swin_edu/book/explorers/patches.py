@@ -5,7 +5,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from swin_edu.book.explorers.base import Explorer, Slider
+from swin_edu.book.explorers.base import Explorer, Slider, as_photograph
 from swin_edu.book.style import BLUE, PAPER, SIGNED, box, grid, mosaic, picture
 from swin_edu.patches import PatchEmbedding, patch_partition
 
@@ -25,33 +25,27 @@ class Patches(Explorer):
     row = Slider(0, range(112), "Row")
     column = Slider(0, range(112), "Column")
 
-    def __init__(self, image: Tensor, channels: int = 96, **state: int) -> None:
-        if (
-            image.ndim != 3
-            or image.shape[0] != 3
-            or image.shape[1] != image.shape[2]
-            or image.shape[1] % SIZES[-1]
-        ):
-            raise ValueError(
-                f"image has shape {tuple(image.shape)}; it must be (3, H, H) with H divisible by 16"
-            )
-        if image.shape[1] > 224:
-            raise ValueError(
-                f"image has {image.shape[1]} pixels a side; resize it to 224 with load_image(…, size=224)"
-            )
-        self.photo = (image.permute(1, 2, 0) * 255).round().byte().cpu().numpy()
-        self.embeddings = {patch: half_precision_embedding(patch, channels) for patch in SIZES}
-        weights = {
-            f"weight{patch}": layer.linear.weight.detach().half().numpy()
-            for patch, layer in self.embeddings.items()
-        }
-        super().__init__({"photo": self.photo, **weights}, **state)
+    def __init__(self, image: Tensor, **state: int) -> None:
+        shape = tuple(image.shape)
+        if len(shape) != 3 or shape[0] != 3 or shape[1] != shape[2] or shape[1] % SIZES[-1]:
+            raise ValueError(f"image has shape {shape}; it must be (3, H, H) with H divisible by 16")
+        if shape[1] > 224:
+            raise ValueError(f"image has {shape[1]} pixels a side; load it with load_image(…, size=224)")
+        self.photo = as_photograph(image)
+        self.embeddings = {patch: untrained_embedding(patch) for patch in SIZES}
+        weights = {f"weight{p}": layer.linear.weight for p, layer in self.embeddings.items()}
+        halves = {name: weight.detach().half().numpy() for name, weight in weights.items()}
+        super().__init__({"photo": self.photo, **halves}, **state)
+
+    def limits(self) -> dict[str, int]:
+        """Return the last row and column."""
+        last = self.photo.shape[0] // self.patch - 1
+        return {"row": last, "column": last}
 
     @property
     def place(self) -> tuple[int, int]:
-        """Row and column of the patch shown, at most the last."""
-        last = self.photo.shape[0] // self.patch - 1
-        return min(self.row, last), min(self.column, last)
+        """Row and column of the patch shown."""
+        return self.state["row"], self.state["column"]
 
     def numbers(self) -> np.ndarray:
         """Return the P·P·3 numbers of the patch shown, in [0, 1]."""
@@ -110,11 +104,13 @@ class Patches(Explorer):
         return drawn
 
 
-def half_precision_embedding(patch: int, channels: int) -> PatchEmbedding:
-    """Return an untrained PatchEmbedding whose weights are exact in 16 bits and whose bias is zero."""
-    torch.manual_seed(0)
-    layer = PatchEmbedding(patch, channels)
+def untrained_embedding(patch: int) -> PatchEmbedding:
+    """Return a PatchEmbedding with random weights, exact in 16 bits and the same on every processor."""
+    with torch.random.fork_rng(devices=[]):  # the reader's own random numbers stay as they were
+        layer = PatchEmbedding(patch)
+    generator = torch.Generator().manual_seed(0)
+    steps = torch.randint(-1024, 1025, layer.linear.weight.shape, generator=generator)
     with torch.no_grad():
-        layer.linear.weight.copy_(layer.linear.weight.half())
+        layer.linear.weight.copy_((steps / 1024 / layer.linear.in_features**0.5).half())
         layer.linear.bias.zero_()
     return layer
