@@ -144,7 +144,7 @@ def number_maps(tokens: Tensor, titles: list[str]) -> Figure:
     for index, (place, title) in enumerate(zip(axes, titles, strict=True)):
         picture(place, shown[..., index], title)
         place.images[0].set_clim(shown.min(), shown.max())
-    drawn.colorbar(axes[-1].images[0], ax=axes, shrink=0.7).outline.set_edgecolor(MUTED)
+    drawn.colorbar(axes[-1].images[0], ax=axes, shrink=0.7)
     return drawn
 
 
@@ -217,8 +217,7 @@ def equal_tokens(image: Tensor, maps: dict[str, Tensor], place: tuple[int, int])
         axis.images[0].set_clim(0, highest)
         for y, x in equal:
             mark(axis, x, y, 1, 1)
-    bar = drawn.colorbar(axes[-1].images[0], ax=axes[1:], shrink=0.8, label="Euclidean distance to it")
-    bar.outline.set_edgecolor(MUTED)
+    drawn.colorbar(axes[-1].images[0], ax=axes[1:], shrink=0.8, label="Euclidean distance to it")
     return drawn
 
 
