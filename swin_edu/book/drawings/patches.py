@@ -1,4 +1,4 @@
-"""The figures of the chapters. Each function takes the tensors that it draws and returns a figure."""
+"""The drawings of chapter 1."""
 
 from typing import Any
 
@@ -7,11 +7,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from swin_edu.book.drawings.common import pixels
 from swin_edu.book.style import (
     BLUE,
     GREEN,
     INK,
-    MUTED,
     ORANGE,
     PURPLE,
     SIGNED,
@@ -23,11 +23,6 @@ from swin_edu.book.style import (
     mosaic,
     picture,
 )
-
-
-def pixels(image: Tensor) -> np.ndarray:
-    """Return an image `(3, H, W)` as an array `(H, W, 3)`, the order that matplotlib draws."""
-    return image.detach().cpu().permute(1, 2, 0).numpy()
 
 
 def zoom(image: Tensor, patch: int, row: int, column: int, around: int = 8) -> Figure:
@@ -148,15 +143,6 @@ def number_maps(tokens: Tensor, titles: list[str]) -> Figure:
     return drawn
 
 
-def mosaics(image: Tensor, patches: tuple[int, ...]) -> Figure:
-    """Draw an image `(3, H, W)` with the mean colour of each patch, once for each patch size."""
-    means = {}
-    for patch in patches:
-        mean = image.unfold(1, patch, patch).unfold(2, patch, patch).mean((-1, -2))
-        means[f"patch {patch}: {mean.shape[1]} × {mean.shape[2]} tokens"] = mean
-    return side_by_side(means)
-
-
 def cost_of_patches(patches: list[int], pairs: dict[str, list[int]]) -> Figure:
     """Draw the pairs of tokens against the patch size, on logarithmic axes, a line for each of `pairs`."""
     drawn, (axes,) = figure(8, 3.4)
@@ -170,14 +156,6 @@ def cost_of_patches(patches: list[int], pairs: dict[str, list[int]]) -> Figure:
     axes.set_yscale("log")
     axes.set(xlabel="patch size, pixels", ylabel="pairs of tokens", xticks=patches, xticklabels=patches)
     axes.minorticks_off()
-    return drawn
-
-
-def side_by_side(images: dict[str, Tensor]) -> Figure:
-    """Draw images `(3, H, W)` in a row, each under its title."""
-    drawn, axes = figure(10, 10 / len(images) + 0.3, columns=len(images))
-    for place, (title, image) in zip(axes, images.items(), strict=True):
-        picture(place, pixels(image).astype(np.float32), title)
     return drawn
 
 
@@ -218,127 +196,4 @@ def equal_tokens(image: Tensor, maps: dict[str, Tensor], place: tuple[int, int])
         for y, x in equal:
             mark(axis, x, y, 1, 1)
     drawn.colorbar(axes[-1].images[0], ax=axes[1:], shrink=0.8, label="Euclidean distance to it")
-    return drawn
-
-
-def walk_to_scale(tensors: dict[str, Tensor]) -> Figure:
-    """Draw maps `(1, H, W, C)` as boxes H high, W wide and C long, to one scale, the map itself in front.
-
-    The front shows the picture where C is 3, else the first channel.
-    """
-    drawn, (axes,) = figure(9, 6.6)
-    top, widest = 0.0, max(tensor.shape[2] for tensor in tensors.values())
-    for name, tensor in tensors.items():
-        height, width, channels = tensor.shape[1:]
-        left, right, rise = widest - width, widest + channels, 0.12 * channels
-        front = tensor[0].detach().cpu()
-        side = [(widest, top), (right, top - rise), (right, top - rise + height), (widest, top + height)]
-        roof = [(left, top), (left + channels, top - rise), (right, top - rise), (widest, top)]
-        axes.fill(*zip(*side, strict=True), color=BLUE, alpha=0.55, linewidth=0)
-        axes.fill(*zip(*roof, strict=True), color=BLUE, alpha=0.3, linewidth=0)
-        face = front.numpy() if channels == 3 else front[..., 0].numpy()
-        axes.imshow(face, extent=(left, widest, top + height, top))
-        text = f"{name}: {height} × {width} × {channels} = {tensor.numel():,} numbers"
-        beside = channels < 100  # long boxes rise and leave room below them
-        place = (right + 14, top - rise + height / 2) if beside else (widest + 90, top + height)
-        axes.text(*place, text, va="center" if beside else "top")
-        top += height + 40 + 0.12 * next_length(tensors, name)
-    axes.set(xlim=(0, widest + 800), ylim=(top - 20, -30), aspect="equal")
-    axes.axis("off")
-    return drawn
-
-
-def next_length(tensors: dict[str, Tensor], name: str) -> int:
-    """Return the channels of the map after `name`, which rise above its front; 0 after the last."""
-    lengths = [tensor.shape[-1] for tensor in tensors.values()] + [0]
-    return lengths[list(tensors).index(name) + 1]
-
-
-def reach(tokens: int, window: int, shift: int, place: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Tell which tokens of a square map share the window of the one at `place`, and which it may look at.
-
-    After the roll a token may look at those of its window that lay at the same distance before it.
-    """
-    rows = np.arange(tokens)
-    rolled = (rows - shift) % tokens
-    together = [rolled // window == rolled[p] // window for p in place]
-    near = [rolled - rolled[p] == rows - p for p in place]
-    in_window = np.outer(*together)
-    return in_window, in_window & np.outer(*near)
-
-
-def window_reach(image: Tensor, patch: int, panels: dict[str, tuple[int, int, tuple[int, int]]]) -> Figure:
-    """Draw what one token may look at: a panel for each title, with window, shift and the token's place.
-
-    Bright: it may; hatched: in its window, but masked; dark: in another window.
-    """
-    drawn, axes = figure(8.4, 4.5 * (len(panels) // 2), columns=2, rows=len(panels) // 2)
-    size = image.shape[1]
-    for axis, (title, (window, shift, place)) in zip(axes, panels.items(), strict=True):
-        in_window, seen = reach(size // patch, window, shift, place)
-        light = np.where(in_window, 1.0, 0.4).repeat(patch, 0).repeat(patch, 1)[..., None]
-        picture(axis, pixels(image) * light, f"{title}: {seen.sum():,} tokens")
-        for row, column in np.argwhere(in_window & ~seen):
-            hatch(axis, column * patch, row * patch, patch, patch)
-        edges = [edge * patch for edge in range(shift, size // patch, window)]
-        for line in (axis.vlines, axis.hlines):
-            line(edges, 0, size, color=ORANGE, linewidth=1)
-        mark(axis, place[1] * patch, place[0] * patch, patch, patch, linewidth=0.9)
-    return drawn
-
-
-def pyramid(image: Tensor, window: int) -> Figure:
-    """Draw the four maps of Swin as mean colours, with their windows."""
-    drawn = mosaics(image, patches=(4, 8, 16, 32))
-    for stage, axis in enumerate(drawn.axes, 1):
-        patch = 2 ** (stage + 1)
-        side = image.shape[1] // patch
-        grid(axis, side, side, window, color=ORANGE, linewidth=1.6)
-        axis.set_title(
-            f"stage {stage}: {side} × {side} tokens,\na window covers {window * patch} × {window * patch} px"
-        )
-    return drawn
-
-
-def chapter_map(chapters: list, written: set[int]) -> Figure:
-    """Draw the chapters in two columns; those written are filled, those planned are dashed."""
-    drawn, (axes,) = figure(10, 4.9)
-    rows = -(-len(chapters) // 2)
-    for index, chapter in enumerate(chapters):
-        x, y = divmod(index, rows)
-        ready = chapter.number in written
-        style: dict[str, Any] = {
-            "fill": ready,
-            "facecolor": BLUE + "33",
-            "edgecolor": BLUE if ready else MUTED,
-            "linewidth": 1.2,
-        }
-        box(axes, x, y, 0.96, 0.8, linestyle="-" if ready else "--", **style)
-        axes.text(
-            x + 0.02,
-            y + 0.4,
-            f"{chapter.number:02d}",
-            va="center",
-            weight="bold",
-            color=INK if ready else MUTED,
-        )
-        axes.text(x + 0.08, y + 0.4, chapter.title, va="center", color=INK if ready else MUTED)
-        axes.text(
-            x + 0.37,
-            y + 0.4,
-            chapter.modules,
-            va="center",
-            family="DejaVu Sans Mono",
-            fontsize=8,
-            color=INK if ready else MUTED,
-        )
-    axes.set(xlim=(-0.01, 2), ylim=(rows, -0.7))
-    axes.text(
-        0,
-        -0.3,
-        "filled: written    dashed: planned    typewriter: the files of swin_edu that it writes",
-        color=MUTED,
-        fontsize=9,
-    )
-    axes.axis("off")
     return drawn

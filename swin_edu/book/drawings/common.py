@@ -1,0 +1,29 @@
+"""Drawings that several chapters use."""
+
+import numpy as np
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from swin_edu.book.style import figure, picture
+
+
+def pixels(image: Tensor) -> np.ndarray:
+    """Return an image `(3, H, W)` as an array `(H, W, 3)`, the order that matplotlib draws."""
+    return image.detach().cpu().permute(1, 2, 0).numpy()
+
+
+def mosaics(image: Tensor, patches: tuple[int, ...]) -> Figure:
+    """Draw an image `(3, H, W)` with the mean colour of each patch, once for each patch size."""
+    means = {}
+    for patch in patches:
+        mean = image.unfold(1, patch, patch).unfold(2, patch, patch).mean((-1, -2))
+        means[f"patch {patch}: {mean.shape[1]} × {mean.shape[2]} tokens"] = mean
+    return side_by_side(means)
+
+
+def side_by_side(images: dict[str, Tensor]) -> Figure:
+    """Draw images `(3, H, W)` in a row, each under its title."""
+    drawn, axes = figure(10, 10 / len(images) + 0.3, columns=len(images))
+    for place, (title, image) in zip(axes, images.items(), strict=True):
+        picture(place, pixels(image).astype(np.float32), title)
+    return drawn
