@@ -89,24 +89,16 @@ PRINTED = {
 
 
 def test_the_sanitiser_hides_the_device_and_nothing_else(tmp_path):
-    for name, printed in PRINTED.items():
-        cell = nbformat.v4.new_code_cell(f"print({json.dumps(printed[:-1])})", execution_count=1)
+    cells = []
+    for count, printed in enumerate(PRINTED.values(), 1):
+        cell = nbformat.v4.new_code_cell(f"print({json.dumps(printed[:-1])})", execution_count=count)
         cell.outputs = [nbformat.v4.new_output("stream", name="stdout", text=STORED)]
-        (tmp_path / f"{name}.ipynb").write_text(
-            nbformat.writes(nbformat.v4.new_notebook(cells=[cell])), "utf-8"
-        )
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-rA",
-        "-p",
-        "no:cacheprovider",
-        "-c",
-        ROOT / "pyproject.toml",
-        tmp_path,
-    ]
+        cells.append(cell)
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    (tmp_path / "on_a_gpu.ipynb").write_text(nbformat.writes(notebook), "utf-8")
+    settings = ["-rA", "-p", "no:cacheprovider", "-c", ROOT / "pyproject.toml"]
+    command = [sys.executable, "-m", "pytest", *settings, tmp_path]
     said = subprocess.run([*map(str, command)], capture_output=True, encoding="utf-8", cwd=ROOT).stdout
-    for name in PRINTED:
+    for number, name in enumerate(PRINTED):
         word = "PASSED" if name.startswith("passes") else "FAILED"
-        assert re.search(rf"^{word} .*{name}\.ipynb::", said, re.MULTILINE), said
+        assert re.search(rf"^{word} .*on_a_gpu\.ipynb::Cell {number}", said, re.MULTILINE), (name, said)
