@@ -68,9 +68,7 @@ def test_solutions_run(path):
     assert solutions
     code = [cell.source for cell in cells if cell.cell_type == "code"]
     chapter = "\n".join(source for source in code if "show(" not in source)  # drawing takes most of the time
-    program = [sys.executable, "-X", "utf8", "-W", "ignore", "-c", "\n".join([chapter, *solutions])]
-    result = subprocess.run(program, capture_output=True, encoding="utf-8", cwd=path.parent)
-    assert result.returncode == 0, result.stderr[-2000:]
+    exec("\n".join([chapter, *solutions]), {"__name__": "__main__"})
 
 
 @CHAPTER
