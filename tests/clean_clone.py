@@ -35,7 +35,7 @@ def seconds_to_first_page(clone: Path) -> float:
 
 
 def close(book: subprocess.Popen) -> None:
-    """End the book by Ctrl-C; Python drops one that lands in a clean-up callback, so try up to three times."""
+    """End the book by Ctrl-C; Python drops one that lands in a clean-up callback, so try three times."""
     for _ in range(3):
         book.send_signal(signal.SIGINT)
         with contextlib.suppress(subprocess.TimeoutExpired):
