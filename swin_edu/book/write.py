@@ -57,37 +57,42 @@ def headed_cells(root: Path = ROOT) -> list[Cell]:
     return cells
 
 
+def cells_by_module(root: Path = ROOT) -> dict[str, list[Cell]]:
+    """Return the cells of every module that the chapters build, by the module's path."""
+    modules: dict[str, list[Cell]] = {}
+    for cell in headed_cells(root):
+        modules.setdefault(cell.module, []).append(cell)
+    return modules
+
+
+def joined(cells: list[Cell]) -> str:
+    """Return the text of the module whose cells these are."""
+    return "\n\n\n".join(cell.code for cell in cells) + "\n"
+
+
 def module_sources(root: Path = ROOT) -> dict[str, str]:
     """Return the text of every module that the chapters build, by its path."""
-    parts: dict[str, list[str]] = {}
-    for cell in headed_cells(root):
-        parts.setdefault(cell.module, []).append(cell.code)
-    return {module: "\n\n\n".join(codes) + "\n" for module, codes in parts.items()}
+    return {module: joined(cells) for module, cells in cells_by_module(root).items()}
 
 
 def stale_modules(root: Path = ROOT, chosen: list[str] | None = None) -> list[str]:
     """Return one sentence for every module, of the chapters chosen, that differs from its cells."""
     names = {path.name for path in chapters(root, chosen)}
-    written_there = {cell.module for cell in headed_cells(root) if cell.notebook in names}
     sentences = []
-    for module, source in module_sources(root).items():
+    for module, cells in cells_by_module(root).items():
         path = root / module
-        if module not in written_there:
-            continue
-        if (path.read_text("utf-8") if path.exists() else None) != source:
-            sentences.append(f"{module} differs from {first_difference(root, module)}")
+        text = path.read_text("utf-8") if path.exists() else ""
+        if text != joined(cells) and any(cell.notebook in names for cell in cells):
+            sentences.append(f"{module} differs from {first_difference(text, cells)}")
     return sentences
 
 
-def first_difference(root: Path, module: str) -> str:
-    """Name the first cell of `module` whose code the file does not hold in its place."""
-    path = root / module
-    rest = path.read_text("utf-8") if path.exists() else ""
-    cells = [cell for cell in headed_cells(root) if cell.module == module]
+def first_difference(text: str, cells: list[Cell]) -> str:
+    """Name the first of the cells whose code `text` does not hold in its place."""
     for cell in cells:
-        if not rest.startswith(cell.code + "\n"):
+        if not text.startswith(cell.code + "\n"):
             return f"cell {cell.number} of {cell.notebook}"
-        rest = rest[len(cell.code) :].lstrip("\n")
+        text = text[len(cell.code) :].lstrip("\n")
     return f"its cells: it goes on after cell {cells[-1].number} of {cells[-1].notebook}"
 
 

@@ -107,7 +107,8 @@ function slider(control, parent, move) {
   parent.append(row);
   input.addEventListener("input", () => move({ [name]: values[input.valueAsNumber] }));
   function show(state, explorer, data) {
-    input.max = values.length - 1 - values.filter((v) => v > largest(control, state, explorer, data)).length;
+    const limit = largest(control, state, explorer, data);
+    input.max = values.length - 1 - values.filter((v) => v > limit).length;
     input.valueAsNumber = values.indexOf(state[name]);
     value.textContent = String(state[name]);
     input.setAttribute("aria-valuetext", explorer.words(name, state, data));

@@ -123,13 +123,12 @@ def as_photograph(image: Tensor) -> np.ndarray:
 
 def pack(arrays: dict[str, np.ndarray]) -> dict[str, dict]:
     """Return the arrays as the page wants them: type, shape and raw bytes, row by row, little-endian."""
-    known = {np.dtype("uint8"): "uint8", np.dtype("float32"): "float32", np.dtype("float16"): "float16"}
     for name, array in arrays.items():
-        if array.dtype not in known:
+        if array.dtype.name not in ("uint8", "float16", "float32"):
             raise TypeError(f"array {name!r} has type {array.dtype}; use uint8, float16 or float32")
     return {
         name: {
-            "dtype": known[array.dtype],
+            "dtype": array.dtype.name,
             "shape": list(array.shape),
             "bytes": np.ascontiguousarray(array).tobytes(),
         }
