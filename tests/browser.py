@@ -1,5 +1,8 @@
 """A real Chromium and a real JupyterLab for the tests of the explorers."""
 
+import base64
+import inspect
+import io
 import os
 import shutil
 import socket
@@ -12,7 +15,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
+import numpy as np
+from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
+
+from swin_edu.book import explorers
+from swin_edu.book.explorers.base import STATE_MIME, Explorer
+from swin_edu.book.images import sample_image
+from swin_edu.book.site import enliven, live_module
 
 # Look at the explorer's canvas and slider in every frame.
 RECORD = """(input) => {
@@ -170,3 +180,33 @@ def drag(page: Page, slider: Locator) -> dict:
         page.evaluate("() => new Promise(requestAnimationFrame)")
     page.mouse.up()
     return page.evaluate("() => ({ ...window.seen, values: [...window.seen.values] })")
+
+
+def example(name: str) -> Explorer:
+    """Make an explorer of the book as it first stands; those that take a photograph get the first one."""
+    kind = getattr(explorers, name)
+    takes_image = "image" in inspect.signature(kind).parameters
+    return kind(sample_image()) if takes_image else kind()
+
+
+def load(page: Page, script: str, names: list[str]) -> None:
+    """Give the page the functions of an explorer's module as globals."""
+    source = f"{live_module(script)}\nObject.assign(window, {{ {', '.join(names)}, ready: true }});"
+    page.set_content(f'<script type="module">{source}</script>')
+    page.wait_for_function("window.ready")
+
+
+def show_live(page: Page, explorer: Explorer) -> None:
+    """Put the explorer on the page as an exported page holds it, and wait until it lives."""
+    data = {STATE_MIME: explorer.stored(), "image/png": ""}
+    output = nbformat.from_dict({"data": data, "metadata": {"image/png": {"alt": "the still picture"}}})
+    [script] = enliven(output)
+    page.set_content(f'{output.data["text/html"]}<script type="module">{live_module(script)}</script>')
+    page.wait_for_selector(".swin-explorer canvas")
+
+
+def canvas_pixels(page: Page) -> np.ndarray:
+    """Return the canvas as an array (height, width, 3)."""
+    address = page.evaluate('document.querySelector("canvas").toDataURL()')
+    picture = Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2])))
+    return np.asarray(picture.convert("RGB"))

@@ -1,19 +1,24 @@
-"""How fast the explorers answer in a real JupyterLab: ``.venv/bin/python tests/measure_explorers.py``.
+"""How fast the explorers answer in a real JupyterLab.
+
+``.venv/bin/python tests/measure_explorers.py [NAME …]`` measures those named, or all.
 
 Prints, for each explorer, the milliseconds from the key press to the changed picture and to the frame that
 shows it (median and 95th percentile over 36 steps of every slider), and what a drag over a slider showed.
 """
 
+import os
+import sys
 import tempfile
 from pathlib import Path
 from statistics import median, quantiles
 
 import browser
 
-NOTEBOOK = """from swin_edu.book.explorers import {0}
-from swin_edu.book.images import sample_image
+from swin_edu.book import explorers
 
-{0}(sample_image())"""
+NOTEBOOK = """import browser
+
+browser.example("{0}")"""
 # Listens before the explorer to the key, and after it to the slider.
 LISTEN = """(root) => {
   const canvas = root.querySelector("canvas");
@@ -58,12 +63,14 @@ def measure(page):
 
 def main():
     """Print one row for each explorer."""
-    print("explorer   steps  painted, ms     shown, ms       unchanged  drag: values  blank frames")
+    names = sys.argv[1:] or explorers.__all__
+    print("explorer        steps  painted, ms     shown, ms       unchanged  drag: values  blank frames")
+    os.environ["PYTHONPATH"] = str(Path(__file__).parent)  # the notebooks import browser
     with tempfile.TemporaryDirectory() as folder:
-        for name in ("Overview", "Patches"):
+        for name in names:
             browser.write_notebook(Path(folder) / f"{name}.ipynb", NOTEBOOK.format(name))
         with browser.jupyterlab(Path(folder)) as address, browser.chromium() as chromium:
-            for name in ("Overview", "Patches"):
+            for name in names:
                 page = chromium.new_page(viewport={"width": 1100, "height": 900})
                 browser.open_notebook(page, address, f"{name}.ipynb")
                 browser.run_all(page)
@@ -72,7 +79,7 @@ def main():
                 times = "  ".join(f"{median(c):5.1f} / {quantiles(c, n=20)[-1]:5.1f}" for c in columns)
                 unchanged = sum(not step["changed"] for step in steps)
                 drag = f"{len(seen['values']):4} of {possible:3}   {seen['blank']} of {seen['frames']}"
-                print(f"{name:10} {len(steps):4}   {times}   {unchanged:6}     {drag}")
+                print(f"{name:15} {len(steps):4}   {times}   {unchanged:6}     {drag}")
 
 
 if __name__ == "__main__":

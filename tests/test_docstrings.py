@@ -12,10 +12,30 @@ import torch
 import swin_edu
 from swin_edu.book.device import device
 
-SHAPE = re.compile(r"^\s*Shape: (.+) -> (.+)$", re.MULTILINE)
+SHAPE = re.compile(r"^\s*Shape: (.*?) ?-> (.+)$", re.MULTILINE)
 # What a symbol of a shape line is called as an argument, and its value for the first and for the second size.
-SYMBOLS = {"B": (2, 1), "H": (24, 16), "W": (16, 40), "C": (10, 6), "P": (4, 2)}
-ARGUMENTS = {"patch": "P", "channels": "C", "height": "H", "width": "W"}
+SYMBOLS = {
+    "B": (2, 1),
+    "H": (24, 16),
+    "W": (16, 40),
+    "C": (12, 6),
+    "D": (5, 8),
+    "K": (3, 4),
+    "M": (8, 4),
+    "N": (9, 4),
+    "P": (4, 2),
+    "h": (2, 3),
+    "s": (3, 1),
+}
+ARGUMENTS = {
+    "patch": "P",
+    "channels": "C",
+    "height": "H",
+    "width": "W",
+    "window": "M",
+    "shift": "s",
+    "heads": "h",
+}
 # Machinery of the book, not of the model; its own tests are elsewhere.
 MACHINERY = ("swin_edu.book", "swin_edu.__main__")
 
@@ -31,16 +51,19 @@ def public_objects():
 
 
 def has_shape_line(value):
-    """A function that takes a tensor and returns one, or a layer, must say its shapes."""
+    """A function that returns tensors, or a layer, must say its shapes."""
     if inspect.isclass(value):
         return issubclass(value, torch.nn.Module)
-    hints = inspect.signature(value)
-    return hints.return_annotation is torch.Tensor and len(hints.parameters) > 0
+    return "Tensor" in str(inspect.signature(value).return_annotation)
 
 
 def sizes(text, symbols):
-    """Evaluate '(B, H/P, P·P·3)' to a tuple of whole numbers."""
-    axes = text.strip().strip("()").replace("·", "*").split(",")
+    """Evaluate '(B, H/P, W/P, P·P·3), (B, N)' to tuples of whole numbers, one for each tensor."""
+    return [size_of(axes, symbols) for axes in re.findall(r"\((?:[^()]|\([^()]*\))*\)", text)]
+
+
+def size_of(text, symbols):
+    axes = text[1:-1].replace("·", "*").split(",")
     values = [eval(axis, {"ceil": math.ceil}, symbols) for axis in axes]
     assert all(value == int(value) for value in values), f"{text} is no whole number for {symbols}"
     return tuple(int(value) for value in values)
@@ -58,13 +81,14 @@ def test_docstring(value):
 def test_shape_line(value, size):
     symbols = {name: values[size] for name, values in SYMBOLS.items()}
     before, after = SHAPE.search(value.__doc__).groups()
-    inputs = torch.rand(sizes(before, symbols)).to(device())
+    inputs = [torch.rand(size).to(device()) for size in sizes(before, symbols)]
     arguments = {
         name: symbols[ARGUMENTS[name]] for name in inspect.signature(value).parameters if name in ARGUMENTS
     }
     layer = inspect.isclass(value)
-    result = value(**arguments).to(device())(inputs) if layer else value(inputs, **arguments)
-    assert tuple(result.shape) == sizes(after, symbols)
+    result = value(**arguments).to(device())(*inputs) if layer else value(*inputs, **arguments)
+    results = result if isinstance(result, (tuple, list)) else [result]
+    assert [tuple(tensor.shape) for tensor in results] == sizes(after, symbols)
 
 
 def test_a_wrong_shape_line_is_noticed():

@@ -1,19 +1,15 @@
 """The explorers' JavaScript in a bare page: it computes what the package computes, and draws it."""
 
-import base64
-import io
 import itertools
 
 import numpy as np
 import pytest
-from nbformat import from_dict
-from PIL import Image
+from browser import canvas_pixels, example, load, show_live
 
+from swin_edu.book import explorers
 from swin_edu.book.explorers import Overview, Patches
-from swin_edu.book.explorers.base import STATE_MIME
 from swin_edu.book.explorers.overview import Layout
 from swin_edu.book.images import sample_image
-from swin_edu.book.site import enliven, live_module
 
 IMAGE = sample_image()
 EVERY_SETTING = [
@@ -21,29 +17,6 @@ EVERY_SETTING = [
     for stage, window in itertools.product(range(1, 5), range(2, 15))
     for shift in range(window)
 ]
-
-
-def load(page, script, names):
-    """Give the page the functions of an explorer's module as globals."""
-    source = f"{live_module(script)}\nObject.assign(window, {{ {', '.join(names)}, ready: true }});"
-    page.set_content(f'<script type="module">{source}</script>')
-    page.wait_for_function("window.ready")
-
-
-def show_live(page, explorer):
-    """Put the explorer on the page as an exported page holds it, and wait until it lives."""
-    data = {STATE_MIME: explorer.stored(), "image/png": ""}
-    output = from_dict({"data": data, "metadata": {"image/png": {"alt": "the still picture"}}})
-    [script] = enliven(output)
-    page.set_content(f'{output.data["text/html"]}<script type="module">{live_module(script)}</script>')
-    page.wait_for_selector(".swin-explorer canvas")
-
-
-def canvas_pixels(page):
-    """Return the canvas as an array (height, width, 3)."""
-    address = page.evaluate('document.querySelector("canvas").toDataURL()')
-    picture = Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2])))
-    return np.asarray(picture.convert("RGB"))
 
 
 def test_overview_equals_python_for_every_setting(page):
@@ -163,15 +136,34 @@ def test_pointing_chooses_the_patch(page):
     )
 
 
-def test_every_control_has_a_name_and_the_picture_a_description(page):
-    for explorer in (Overview(IMAGE), Patches(IMAGE)):
-        show_live(page, explorer)
-        assert page.get_by_role("group", name=explorer.title).count() == 1
-        assert page.get_by_role("img", name=explorer.describe()).count() == 1
-        for control in explorer.controls:
-            slider = page.get_by_role("slider", name=control["label"])
-            assert slider.get_attribute("aria-valuetext")
-            assert slider.get_attribute("data-lm-suppress-shortcuts") == "true"
+@pytest.mark.parametrize("name", explorers.__all__)
+def test_every_control_has_a_name_and_the_picture_a_description(page, name):
+    explorer = example(name)
+    show_live(page, explorer)
+    assert page.get_by_role("group", name=explorer.title).count() == 1
+    assert page.get_by_role("img", name=explorer.describe(), exact=True).count() == 1
+    for control in explorer.controls:
+        slider = page.get_by_role("slider", name=control["label"], exact=True)
+        assert slider.get_attribute("aria-valuetext")
+        assert slider.get_attribute("data-lm-suppress-shortcuts") == "true"
+
+
+@pytest.mark.parametrize("name", explorers.__all__)
+def test_every_step_of_a_slider_changes_the_picture_and_the_sentence_is_pythons(page, name):
+    explorer = example(name)
+    show_live(page, explorer)
+    for control in explorer.controls:
+        slider = page.get_by_role("slider", name=control["label"], exact=True)
+        before = canvas_pixels(page)
+        at_the_end = slider.evaluate("(input) => input.value === input.max")
+        slider.focus()
+        page.keyboard.press("ArrowLeft" if at_the_end else "ArrowRight")
+        assert (canvas_pixels(page) != before).any(), control["name"]
+        index = int(slider.evaluate("(input) => input.valueAsNumber"))
+        setattr(explorer, control["name"], control["values"][index])
+        assert page.locator(".swin-explorer p").inner_text() == explorer.describe()
+        page.keyboard.press("ArrowRight" if at_the_end else "ArrowLeft")
+        setattr(explorer, control["name"], control["values"][index + (1 if at_the_end else -1)])
 
 
 def test_another_patch_size_shows_the_same_place(page):
