@@ -1,0 +1,52 @@
+"""Measured times: kept from one run on one machine, so that a stored notebook is the same everywhere.
+
+``SWIN_EDU_MEASURE=1 python3 -m swin_edu write 03`` measures again and keeps the new figures.
+"""
+
+import json
+import os
+import platform
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from swin_edu.book.device import device
+from swin_edu.book.write import replace_text
+
+RECORDS = Path(__file__).with_name("measured.json")
+
+
+def measured(name: str, measure: Callable[[], dict[str, list[float]]]) -> dict[str, list[float]]:
+    """Return what `measure()` gave on the machine that `measured_on(name)` names; call it yourself for yours."""
+    records = json.loads(RECORDS.read_text("utf-8")) if RECORDS.exists() else {}
+    if os.environ.get("SWIN_EDU_MEASURE"):
+        values = {key: [float(f"{value:.3g}") for value in series] for key, series in measure().items()}
+        records[name] = {"machine": this_machine(), "values": values}
+        replace_text(RECORDS, json.dumps(records, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+    if name not in records:
+        raise ValueError(f"no times are kept for {name!r}; measure with SWIN_EDU_MEASURE=1")
+    return records[name]["values"]
+
+
+def measured_on(name: str) -> str:
+    """Return the machine on which the times kept for `name` were measured."""
+    return json.loads(RECORDS.read_text("utf-8"))[name]["machine"]
+
+
+def this_machine() -> str:
+    """Say processor or GPU, threads and PyTorch's release in words."""
+    where = device()
+    if where.type == "cuda":
+        return f"{torch.cuda.get_device_name(where)}, PyTorch {torch.__version__.partition('+')[0]}"
+    threads = torch.get_num_threads()
+    return f"{processor()}, {threads} threads, PyTorch {torch.__version__.partition('+')[0]}"
+
+
+def processor() -> str:
+    """Return the processor's name."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(": ")[2] for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
