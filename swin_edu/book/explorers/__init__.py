@@ -1,6 +1,7 @@
 """Explorers: a picture with sliders that answers at once, drawn in the page from arrays sent once."""
 
+from swin_edu.book.explorers.attention import Attention
 from swin_edu.book.explorers.overview import Overview
 from swin_edu.book.explorers.patches import Patches
 
-__all__ = ["Overview", "Patches"]
+__all__ = ["Attention", "Overview", "Patches"]

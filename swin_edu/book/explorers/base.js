@@ -220,3 +220,33 @@ function hatch(context, x, y, width, height) {
 }
 
 const grouped = (number) => String(number).replace(/\B(?=(\d{3})+$)/g, ",");
+
+/* The colours of values, as [red, green, blue]: matplotlib's cividis for 0 to 1; blue, white, orange for -1 to 1. */
+const CIVIDIS = [[0, 34, 78], [8, 51, 112], [53, 69, 108], [79, 87, 108], [102, 105, 112], [125, 124, 120], [148, 142, 119], [174, 163, 113], [200, 184, 102], [229, 207, 82], [254, 232, 56]];
+function valueColor(share) {
+  const place = Math.min(1, Math.max(0, share)) * (CIVIDIS.length - 1), index = Math.min(CIVIDIS.length - 2, Math.floor(place));
+  return CIVIDIS[index].map((low, c) => low + (place - index) * (CIVIDIS[index + 1][c] - low));
+}
+
+function signedColor(share) {
+  const end = share < 0 ? [0, 114, 178] : [230, 159, 0], size = Math.min(1, Math.abs(share));
+  return end.map((value) => 255 + size * (value - 255));
+}
+
+/* A map of rows × columns cells, each in the colour `color(index)` gives as [red, green, blue]: fast for thousands. */
+function raster(context, x, y, width, height, rows, columns, color) {
+  const canvas = new OffscreenCanvas(columns, rows), paint = canvas.getContext("2d");
+  const cells = new ImageData(columns, rows);
+  for (let i = 0; i < rows * columns; i++) cells.data.set([...color(i), 255], 4 * i);
+  paint.putImageData(cells, 0, 0);
+  context.drawImage(canvas, x, y, width, height);
+}
+
+/* Outline what the picture is about: blue with a white edge, to be seen on any picture. */
+function mark(context, x, y, width, height, thickness = 2.5) {
+  for (const [color, factor] of [[PAPER, 2], [BLUE, 1]]) {
+    context.strokeStyle = color;
+    context.lineWidth = factor * thickness;
+    context.strokeRect(x, y, width, height);
+  }
+}
