@@ -26,6 +26,7 @@ SYMBOLS = {
     "P": (4, 2),
     "h": (2, 3),
     "s": (3, 1),
+    "drops": ([0.0, 0.1], [0.1]),  # stands in no shape line
 }
 ARGUMENTS = {
     "patch": "P",
@@ -35,6 +36,7 @@ ARGUMENTS = {
     "window": "M",
     "shift": "s",
     "heads": "h",
+    "drops": "drops",
 }
 # Machinery of the book, not of the model; its own tests are elsewhere.
 MACHINERY = ("swin_edu.book", "swin_edu.__main__")
