@@ -1,8 +1,11 @@
 """Explorers: a picture with sliders that answers at once, drawn in the page from arrays sent once."""
 
 from swin_edu.book.explorers.attention import Attention
+from swin_edu.book.explorers.neighbours import Neighbours
 from swin_edu.book.explorers.overview import Overview
 from swin_edu.book.explorers.patches import Patches
 from swin_edu.book.explorers.reach import Reach
+from swin_edu.book.explorers.shift_mask import ShiftMask
+from swin_edu.book.explorers.steps import Steps
 
-__all__ = ["Attention", "Overview", "Patches", "Reach"]
+__all__ = ["Attention", "Neighbours", "Overview", "Patches", "Reach", "ShiftMask", "Steps"]

@@ -14,7 +14,7 @@
  * `state` maps slider names to numbers; `data` maps array names to { data, shape }.
  */
 
-const BLUE = "#0072b2", ORANGE = "#e69f00", INK = "#1a1a1a", MUTED = "#767676", PAPER = "#ffffff";
+const BLUE = "#0072b2", ORANGE = "#e69f00", GREEN = "#009e73", PURPLE = "#cc79a7", INK = "#1a1a1a", MUTED = "#767676", PAPER = "#ffffff";
 
 const STYLE = `
 .swin-explorer { background: ${PAPER}; color: ${INK}; padding: 8px; font: 13px/1.5 system-ui, sans-serif; max-width: 760px; }
@@ -217,6 +217,11 @@ function hatch(context, x, y, width, height) {
   context.lineWidth = 1;
   context.stroke();
   context.restore();
+}
+
+/* The pieces of the rolled map that were not neighbours before, 0 to 3, rows first: swin_edu.shift.region_ids. */
+function regionIds(height, width, down, right) {
+  return Array.from({ length: height * width }, (_, token) => 2 * (Math.floor(token / width) >= height - down) + (token % width >= width - right));
 }
 
 const grouped = (number) => String(number).replace(/\B(?=(\d{3})+$)/g, ",");
