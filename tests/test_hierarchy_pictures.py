@@ -158,9 +158,9 @@ def test_reach_panels_darkens_what_does_not_reach_and_marks_the_token():
         light = np.where(reached.numpy(), 1, 0.3).repeat(4, 0).repeat(4, 1)[..., None]
         assert np.allclose(drawn_array(axis), photo * light)
         assert axis.patches[-1].get_bbox().bounds == (120 // size * size, 108 // size * size, size, size)
-    share = f"{100 * maps[1].float().mean():.1f} %"
+    share = f"{100 * maps[1].float().mean():.2f} %"
     assert axes[1].get_title() == f"block 5: {share}"
-    assert axes[3].get_title() == f"{100 * maps[3].float().mean():.1f} %"
+    assert axes[3].get_title() == f"{100 * maps[3].float().mean():.2f} %"
     assert [texts(axes[0]), texts(axes[2])] == [["a"], ["b"]]
 
 
@@ -233,22 +233,22 @@ def test_the_way_leads_over_all_blocks_before():
         (
             {"block": 0, "row": 5, "column": 55},
             "Before block 1, with the shift on: the token at row 5, column 55 of 56 × 56 can be "
-            "influenced by 1 × 1 = 1 of 3,136 patches, 0.0 % of the photograph.",
+            "influenced by 1 × 1 = 1 of 3,136 patches, 0.03 % of the photograph.",
         ),
         (
             {"block": 5, "shift": 0, "row": 20, "column": 0},
             "After block 5 (stage 3, windows not moved), with the shift off: the token at row 13, column 0 "
-            "of 14 × 14 can be influenced by 28 × 28 = 784 of 3,136 patches, 25.0 % of the photograph.",
+            "of 14 × 14 can be influenced by 28 × 28 = 784 of 3,136 patches, 25.00 % of the photograph.",
         ),
         (
             {"block": 2, "row": 0, "column": 0},
             "After block 2 (stage 1, windows moved by 3), with the shift on: the token at row 0, column 0 of "
-            "56 × 56 can be influenced by 7 × 7 = 49 of 3,136 patches, 1.6 % of the photograph.",
+            "56 × 56 can be influenced by 7 × 7 = 49 of 3,136 patches, 1.56 % of the photograph.",
         ),
         (
             {"block": 2, "row": 5, "column": 5},
             "After block 2 (stage 1, windows moved by 3), with the shift on: the token at row 5, column 5 of "
-            "56 × 56 can be influenced by 14 × 14 = 196 of 3,136 patches, 6.3 % of the photograph.",
+            "56 × 56 can be influenced by 14 × 14 = 196 of 3,136 patches, 6.25 % of the photograph.",
         ),
     ],
 )

@@ -253,7 +253,7 @@ def reach_panels(
         block = blocks[index % len(blocks)]
         patch = image.shape[1] // reached.shape[0]
         light = np.where(reached.cpu().numpy(), 1.0, 0.3).repeat(patch, 0).repeat(patch, 1)[..., None]
-        share = f"{100 * reached.float().mean().item():.1f} %"
+        share = f"{100 * reached.float().mean().item():.2f} %"
         picture(axis, pixels(image) * light, f"block {block}: {share}" if index < len(blocks) else share)
         side = sides[block]
         y, x = (side * (value // side) * patch for value in place)

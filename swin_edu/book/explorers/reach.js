@@ -32,12 +32,12 @@ export function describe(state) {
   const { stage, tokens, shift } = blockOf(state.block, state.shift);
   const [rows, columns] = [state.row, state.column].map((place) => spans(place, state).at(-1)).map(([a, b]) => b - a);
   const count = rows * columns, whole = (SIDE / PATCH) ** 2;
-  const tenths = Math.floor((2000 * count + whole) / (2 * whole));
+  const hundredths = Math.floor((20000 * count + whole) / (2 * whole)); // of a per cent
   const moved = shift ? `windows moved by ${shift}` : "windows not moved";
   const when = state.block ? `After block ${state.block} (stage ${stage}, ${moved})` : "Before block 1";
   return `${when}, with the shift ${state.shift ? "on" : "off"}: the token at row ${state.row}, column ${state.column} of ${tokens} × ${tokens} ` +
     `can be influenced by ${rows} × ${columns} = ${grouped(count)} of ${grouped(whole)} patches, ` +
-    `${Math.floor(tenths / 10)}.${tenths % 10} % of the photograph.`;
+    `${Math.floor(hundredths / 100)}.${String(hundredths % 100).padStart(2, "0")} % of the photograph.`;
 }
 
 function words(name, state) {

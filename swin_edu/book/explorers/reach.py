@@ -76,14 +76,14 @@ class Reach(Explorer):
         block, state = Block.of(self.block, bool(self.shift)), self.state
         (top, bottom), (left, right) = (self.spans(state[name])[-1] for name in ("row", "column"))
         count, whole = (bottom - top) * (right - left), (SIDE // PATCH) ** 2
-        tenths = (2000 * count + whole) // (2 * whole)  # of a per cent, rounded like the page rounds
+        hundredths = (20_000 * count + whole) // (2 * whole)  # of a per cent, rounded as the page does
         moved = f"windows moved by {block.shift}" if block.shift else "windows not moved"
         when = f"After block {self.block} (stage {block.stage}, {moved})" if self.block else "Before block 1"
         return (
             f"{when}, with the shift {'on' if self.shift else 'off'}: the token at row {state['row']}, "
             f"column {state['column']} of {block.tokens} × {block.tokens} can be influenced by "
             f"{bottom - top} × {right - left} = {count:,} of {whole:,} patches, "
-            f"{tenths // 10}.{tenths % 10} % of the photograph."
+            f"{hundredths // 100}.{hundredths % 100:02} % of the photograph."
         )
 
     def still(self) -> Figure:
