@@ -1,10 +1,11 @@
 """Drawings that several chapters use."""
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from swin_edu.book.style import figure, picture
+from swin_edu.book.style import INK, ORANGE, figure, grid, picture
 
 
 def pixels(image: Tensor) -> np.ndarray:
@@ -27,3 +28,9 @@ def side_by_side(images: dict[str, Tensor]) -> Figure:
     for place, (title, image) in zip(axes, images.items(), strict=True):
         picture(place, pixels(image).astype(np.float32), title)
     return drawn
+
+
+def window_lines(axes: Axes, height: float, width: float, step: float) -> None:
+    """Rule the borders of windows every `step`, and those of the map: orange with a dark edge, under marks."""
+    for color, thickness in ((INK, 2.4), (ORANGE, 1.3)):
+        grid(axes, height, width, step, color=color, linewidth=thickness, zorder=0.5)

@@ -7,5 +7,6 @@ from swin_edu.book.explorers.patches import Patches
 from swin_edu.book.explorers.reach import Reach
 from swin_edu.book.explorers.shift_mask import ShiftMask
 from swin_edu.book.explorers.steps import Steps
+from swin_edu.book.explorers.windows import Windows
 
-__all__ = ["Attention", "Neighbours", "Overview", "Patches", "Reach", "ShiftMask", "Steps"]
+__all__ = ["Attention", "Neighbours", "Overview", "Patches", "Reach", "ShiftMask", "Steps", "Windows"]
