@@ -47,11 +47,10 @@ export function attended(state, { photo }) {
   return { data, shape: photo.shape };
 }
 
-const kept = new Map();
+const kept = new WeakMap(); // for each photograph, its pictures by shift and mask
 function attendedPicture(state, data) {
-  const key = `${state.shift} ${state.mask}`;
-  if (!kept.has(data.photo)) kept.clear(), kept.set(data.photo, new Map());
-  const pictures = kept.get(data.photo);
+  if (!kept.has(data.photo)) kept.set(data.photo, new Map());
+  const pictures = kept.get(data.photo), key = `${state.shift} ${state.mask}`;
   if (!pictures.has(key)) pictures.set(key, photograph(attended(state, data)));
   return pictures.get(key);
 }
