@@ -4,9 +4,20 @@ from swin_edu.book.explorers.attention import Attention
 from swin_edu.book.explorers.neighbours import Neighbours
 from swin_edu.book.explorers.overview import Overview
 from swin_edu.book.explorers.patches import Patches
+from swin_edu.book.explorers.position import Position
 from swin_edu.book.explorers.reach import Reach
 from swin_edu.book.explorers.shift_mask import ShiftMask
 from swin_edu.book.explorers.steps import Steps
 from swin_edu.book.explorers.windows import Windows
 
-__all__ = ["Attention", "Neighbours", "Overview", "Patches", "Reach", "ShiftMask", "Steps", "Windows"]
+__all__ = [
+    "Attention",
+    "Neighbours",
+    "Overview",
+    "Patches",
+    "Position",
+    "Reach",
+    "ShiftMask",
+    "Steps",
+    "Windows",
+]
