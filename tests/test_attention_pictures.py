@@ -217,8 +217,10 @@ def test_still_picture_draws_the_four_steps(explorer, kind):
     photo, logits, weights, outputs, bar, swatch = explorer.still().axes
     assert np.array_equal(drawn_array(photo), explorer.photo)
     assert np.allclose(drawn_array(logits).ravel(), explorer.logits())
+    assert logits.images[0].get_clim() == (-20, 20)
     own = explorer.weights()
     assert np.allclose(drawn_array(weights).ravel(), own)
+    assert weights.images[0].get_clim() == (0, own.max().item())
     assert np.allclose(drawn_array(outputs).reshape(-1, 3), means_shown(explorer))
     widths = [patch.get_width() for patch in bar.patches]
     assert np.allclose(widths, own.sort(descending=True).values)
