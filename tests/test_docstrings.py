@@ -26,7 +26,11 @@ SYMBOLS = {
     "P": (4, 2),
     "h": (2, 3),
     "s": (3, 1),
-    "drops": ([0.0, 0.1], [0.1]),  # stands in no shape line
+    # what stands in no shape line
+    "drops": ([0.0, 0.1], [0.1]),
+    "rate": (0.5, 0.0),
+    "mask": (None, None),
+    "attention": 2 * (lambda windows, mask: windows,),
 }
 ARGUMENTS = {
     "patch": "P",
@@ -36,7 +40,7 @@ ARGUMENTS = {
     "window": "M",
     "shift": "s",
     "heads": "h",
-    "drops": "drops",
+    **{name: name for name in ("drops", "rate", "mask", "attention")},
 }
 # Machinery of the book, not of the model; its own tests are elsewhere.
 MACHINERY = ("swin_edu.book", "swin_edu.__main__")

@@ -10,6 +10,13 @@ from swin_edu.book.drawings.attention import (
     who_noticed,
     width_of_queries,
 )
+from swin_edu.book.drawings.block import (
+    block_walk,
+    nested_words,
+    shares_of_block,
+    skipped_branches,
+    trends,
+)
 from swin_edu.book.drawings.common import mosaics, side_by_side
 from swin_edu.book.drawings.hierarchy import (
     gradient_and_reach,
@@ -80,6 +87,7 @@ from swin_edu.book.drawings.windows import (
 __all__ = [
     "attention_maps",
     "attention_on_photograph",
+    "block_walk",
     "chapter_map",
     "cost_against_side",
     "cost_of_attention",
@@ -101,6 +109,7 @@ __all__ = [
     "merging_on_photo",
     "mosaics",
     "named_patches",
+    "nested_words",
     "noticed",
     "number_maps",
     "object_sizes",
@@ -122,9 +131,11 @@ __all__ = [
     "reach_panels",
     "reached_tokens",
     "same_offset",
+    "shares_of_block",
     "shift_at_a_glance",
     "shuffled_window",
     "side_by_side",
+    "skipped_branches",
     "stage_costs",
     "table_cuts",
     "tables",
@@ -134,6 +145,7 @@ __all__ = [
     "toy_merge",
     "toy_partition",
     "toy_windows",
+    "trends",
     "two_normalisations",
     "use_counts",
     "walk_to_scale",

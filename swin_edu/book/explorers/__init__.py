@@ -1,6 +1,7 @@
 """Explorers: a picture with sliders that answers at once, drawn in the page from arrays sent once."""
 
 from swin_edu.book.explorers.attention import Attention
+from swin_edu.book.explorers.block import Block
 from swin_edu.book.explorers.neighbours import Neighbours
 from swin_edu.book.explorers.overview import Overview
 from swin_edu.book.explorers.patches import Patches
@@ -12,6 +13,7 @@ from swin_edu.book.explorers.windows import Windows
 
 __all__ = [
     "Attention",
+    "Block",
     "Neighbours",
     "Overview",
     "Patches",
