@@ -25,14 +25,14 @@ def split_heads(tokens: Tensor, heads: int) -> Tensor:
     return rearrange(tokens, "b n (h d) -> b h n d", h=heads)
 
 
-def join_heads(heads: Tensor) -> Tensor:
+def join_heads(pieces: Tensor) -> Tensor:
     """Put the pieces of every token back into one row: the inverse of split_heads.
 
     Shape: (B, h, N, D) -> (B, N, h·D)
     """
-    if heads.ndim != 4:
-        raise ValueError(f"heads has shape {tuple(heads.shape)}; it must be (B, heads, N, D)")
-    return rearrange(heads, "b h n d -> b n (h d)")
+    if pieces.ndim != 4:
+        raise ValueError(f"pieces has shape {tuple(pieces.shape)}; it must be (B, heads, N, D)")
+    return rearrange(pieces, "b h n d -> b n (h d)")
 
 
 def check_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, mask: Tensor | None) -> None:

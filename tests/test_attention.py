@@ -222,7 +222,10 @@ def test_bad_arguments_get_one_sentence(function, call, kind, sentence):
         (lambda: split_heads(torch.rand(2, 5, 10), 2.0), "heads is 2.0; it must be a whole number"),
         (lambda: split_heads(torch.rand(2, 5, 10), True), "heads is True; it must be a whole number"),
         (lambda: split_heads(torch.rand(5, 10), 2), "tokens has shape (5, 10); it must be (B, N, C)"),
-        (lambda: join_heads(torch.rand(5, 10, 2)), "heads has shape (5, 10, 2); it must be (B, heads, N, D)"),
+        (
+            lambda: join_heads(torch.rand(5, 10, 2)),
+            "pieces has shape (5, 10, 2); it must be (B, heads, N, D)",
+        ),
     ],
 )
 def test_bad_heads_get_one_sentence(call, sentence):
