@@ -115,6 +115,19 @@ def test_the_live_view_of_a_widget_is_not_stored(book):
     assert "widgets" not in nbformat.read(path, as_version=4).metadata
 
 
+def test_what_is_printed_in_pieces_is_stored_in_one(book):
+    path = book / "notebooks/01_one.ipynb"
+    slowly = "import sys, time\nfor text in 'ab':\n    print(text, flush=True)\n    time.sleep(0.5)"
+    edit(path, 2, lambda source: f"{slowly}\nprint('c', file=sys.stderr, flush=True)\nprint('d')")
+    write.run_chapter(path)
+    outputs = nbformat.read(path, as_version=4).cells[2].outputs
+    assert [(output.name, output.text) for output in outputs] == [
+        ("stdout", "a\nb\n"),
+        ("stderr", "c\n"),
+        ("stdout", "d\n"),
+    ]
+
+
 def test_a_failed_write_leaves_no_half_file(book, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")

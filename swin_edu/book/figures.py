@@ -7,11 +7,21 @@ import torch
 from matplotlib.figure import Figure
 
 from swin_edu.book import contents, drawings
-from swin_edu.book.explorers import Overview, Patches
+from swin_edu.book.explorers import (
+    Attention,
+    Block,
+    Overview,
+    Patches,
+    Position,
+    Reach,
+    ShiftMask,
+    Windows,
+)
 from swin_edu.book.images import sample_image
 from swin_edu.book.style import png
 from swin_edu.book.write import ROOT
 from swin_edu.patches import patch_partition
+from swin_edu.shift import shift_mask
 
 
 def toy_partition() -> Figure:
@@ -28,11 +38,20 @@ REACH = {
     "at the border": (7, 3, (1, 27)),
 }
 FIGURES: dict[str, Callable[[], Figure]] = {
+    "attention": lambda: Attention(sample_image("flower"), row=8, column=17).still(),
+    "block": lambda: Block(sample_image()).still(),
     "chapters": lambda: drawings.chapter_map(contents.CHAPTERS, contents.written()),
     "patches": lambda: Patches(sample_image(), patch=4, row=32, column=29).still(),
+    "position": lambda: Position(sample_image(), window=7, row=3, column=3, head=1).still(),
     "pyramid": lambda: drawings.pyramid(sample_image(), window=7),
+    "reach": lambda: Reach(sample_image()).still(),
+    "shift_and_mask": lambda: drawings.shift_at_a_glance(
+        sample_image(), tokens=8, window=4, shift=2, mask=shift_mask(8, 8, 4, 2)[-1]
+    ),
+    "shift_mask": lambda: ShiftMask(sample_image()).still(),
     "toy_partition": toy_partition,
     "window_reach": lambda: drawings.window_reach(sample_image(), 4, REACH),
+    "windows": lambda: Windows(sample_image(), side=224, stage=1, window=7, chosen=37).still(),
     "windows_and_shift": lambda: Overview(sample_image(), stage=1, window=7, shift=3, chosen=64).still(),
     "zoom": lambda: drawings.zoom(sample_image(), patch=4, row=32, column=29),
 }

@@ -18,7 +18,7 @@ RECORDS = Path(__file__).with_name("measured.json")
 
 
 def measured(name: str, measure: Callable[[], dict[str, list[float]]]) -> dict[str, list[float]]:
-    """Return what `measure()` gave on the machine that `measured_on(name)` names; call it yourself for yours."""
+    """Return what `measure()` gave on the machine that `measured_on(name)` names."""
     records = json.loads(RECORDS.read_text("utf-8")) if RECORDS.exists() else {}
     if os.environ.get("SWIN_EDU_MEASURE"):
         values = {key: [float(f"{value:.3g}") for value in series] for key, series in measure().items()}
@@ -40,7 +40,8 @@ def this_machine() -> str:
     if where.type == "cuda":
         return f"{torch.cuda.get_device_name(where)}, PyTorch {torch.__version__.partition('+')[0]}"
     threads = torch.get_num_threads()
-    return f"{processor()}, {threads} threads, PyTorch {torch.__version__.partition('+')[0]}"
+    cores = f"{threads} thread{'s' if threads > 1 else ''}"
+    return f"{processor()}, {cores}, PyTorch {torch.__version__.partition('+')[0]}"
 
 
 def processor() -> str:

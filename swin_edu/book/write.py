@@ -143,8 +143,22 @@ def tidy(notebook: NotebookNode) -> None:
         cell.metadata = nbformat.from_dict(
             {k: v for k, v in cell.metadata.items() if k in ("tags", "jupyter", "nbgrader")}
         )
+        if "outputs" in cell:
+            cell.outputs = in_one_piece(cell.outputs)
         for output in cell.get("outputs", []):
             output.get("data", {}).pop(LIVE_VIEW, None)
+
+
+def in_one_piece(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    """Join what was printed in a row: a slow cell's lines come in one piece or in several, as time allows."""
+    result: list[NotebookNode] = []
+    for output in outputs:
+        last = result[-1] if result else None
+        if last and last.output_type == output.output_type == "stream" and last.name == output.name:
+            last.text += output.text
+        else:
+            result.append(output)
+    return result
 
 
 def replace_text(path: Path, text: str) -> bool:

@@ -31,6 +31,6 @@ def side_by_side(images: dict[str, Tensor]) -> Figure:
 
 
 def window_lines(axes: Axes, height: float, width: float, step: float) -> None:
-    """Rule the borders of windows every `step`, and those of the map: orange with a dark edge, under marks."""
+    """Rule the borders of windows every `step`, and the map's: orange with a dark edge, under marks."""
     for color, thickness in ((INK, 2.4), (ORANGE, 1.3)):
         grid(axes, height, width, step, color=color, linewidth=thickness, zorder=0.5)

@@ -100,11 +100,8 @@ function cells(context, x, y, width, height, columns, count, color, values) {
 
 const rgb = (values) => `rgb(${values.map((v) => Math.round(255 * v)).join(",")})`;
 
-/* White at 0, full colour at ±3, the blue and orange of the book. */
-function signed(value) {
-  const share = Math.min(1, Math.abs(value) / 3), end = value < 0 ? [0, 114, 178] : [230, 159, 0];
-  return `rgb(${end.map((e) => Math.round(255 + share * (e - 255))).join(",")})`;
-}
+/* Full colour at ±3. */
+const signed = (value) => `rgb(${signedColor(value / 3).map(Math.round).join(",")})`;
 
 function point(x, y, { patch }, { photo }) {
   const scale = photo.shape[0] / LEFT.side;
