@@ -1,5 +1,6 @@
 """Explorers: a picture with sliders that answers at once, drawn in the page from arrays sent once."""
 
+from swin_edu.book.explorers.architecture import Architecture
 from swin_edu.book.explorers.attention import Attention
 from swin_edu.book.explorers.block import Block
 from swin_edu.book.explorers.neighbours import Neighbours
@@ -12,6 +13,7 @@ from swin_edu.book.explorers.steps import Steps
 from swin_edu.book.explorers.windows import Windows
 
 __all__ = [
+    "Architecture",
     "Attention",
     "Block",
     "Neighbours",
