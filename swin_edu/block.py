@@ -36,7 +36,7 @@ def check_heads(channels: int, heads: int) -> None:
     check_count("channels", channels)
     check_count("heads", heads)
     if channels % heads:
-        raise ValueError(f"heads {heads} does not divide channels {channels}; {heads} · D would do")
+        raise ValueError(f"heads {heads} does not divide channels {channels}; use a multiple of {heads}")
 
 
 class WindowAttention(nn.Module):
