@@ -61,6 +61,9 @@ def test_merge_orders_colours_numbers_by_token():
     orders = {"one": [0, 1, 4, 5, 2, 3, 6, 7], "other": [7, 6, 5, 4, 3, 2, 1, 0]}
     left, right = drawings.merge_orders(tokens, orders).axes
     colors = dict(zip(texts(left), map(color_of, left.patches), strict=True))
+    assert [text.get_text() for text in sorted(left.texts, key=lambda text: text.get_position()[::-1])] == [
+        str(number) for number in range(8)
+    ]
     assert [text for text in texts(right) if text.isdigit()] == [str(n) for o in orders.values() for n in o]
     numbers = [text for text in texts(right) if text.isdigit()]
     assert [color_of(patch) for patch in right.patches] == [colors[number] for number in numbers]
@@ -91,8 +94,9 @@ def test_padded_map_hatches_the_zeros_and_frames_two_by_two():
     assert texts(axes) == [str(i) for i in range(48)]
     hatched = [patch.get_bbox().bounds for patch in axes.patches if patch.get_hatch()]
     assert sorted(hatched) == [(0, 7, 5, 1), (5, 0, 1, 8)]
-    frames = {patch.get_xy() for patch in axes.patches if not patch.get_fill() and not patch.get_hatch()}
-    assert frames == set(itertools.product((0, 2, 4), (0, 2, 4, 6)))
+    frames = [patch for patch in axes.patches if not patch.get_fill() and not patch.get_hatch()]
+    assert {patch.get_xy() for patch in frames} == set(itertools.product((0, 2, 4), (0, 2, 4, 6)))
+    assert {(patch.get_width(), patch.get_height()) for patch in frames} == {(2, 2)}
     assert axes.get_title() == "7 × 5 tokens and hatched zeros: 4 × 3 merged"
 
 
@@ -241,9 +245,9 @@ def test_the_way_leads_over_all_blocks_before():
             "of 14 × 14 can be influenced by 28 × 28 = 784 of 3,136 patches, 25.00 % of the photograph.",
         ),
         (
-            {"block": 2, "row": 0, "column": 0},
-            "After block 2 (stage 1, windows moved by 3), with the shift on: the token at row 0, column 0 of "
-            "56 × 56 can be influenced by 7 × 7 = 49 of 3,136 patches, 1.56 % of the photograph.",
+            {"block": 2, "row": 0, "column": 5},
+            "After block 2 (stage 1, windows moved by 3), with the shift on: the token at row 0, column 5 of "
+            "56 × 56 can be influenced by 7 × 14 = 98 of 3,136 patches, 3.13 % of the photograph.",
         ),
         (
             {"block": 2, "row": 5, "column": 5},
@@ -336,6 +340,25 @@ def test_the_page_darkens_what_does_not_reach_and_draws_the_way(page, state):
             x = int(424 + (token + 0.5) * 280 / tokens)
             blue = np.abs(drawn[y, x] - style_rgb(style.BLUE)).sum() < 12
             assert blue == (start <= token < end), (number, token)
+    assert explorer.block == 0 or drawn_fan(drawn, explorer.block, spans["column"])
+    for number in range(1, 13):
+        block, y = Block.of(number, bool(explorer.shift)), 30 + (12 - number) * 27 + 21  # between two bars
+        borders = [0, *range(block.shift, block.tokens, 7), block.tokens]
+        for token in range(block.tokens + 1):
+            x = int(424 + token * 280 / block.tokens)
+            orange = np.abs(drawn[y, x - 1 : x + 2] - style_rgb(style.ORANGE)).sum(1).min() < 90
+            assert orange == (token in borders), (number, token)
+
+
+def drawn_fan(drawn, block, spans):
+    """Tell whether the space under the token's own bar is light blue, in the middle between both bars."""
+    edges = [
+        (424 + a * 280 / Block.of(number, True).tokens, 424 + b * 280 / Block.of(number, True).tokens)
+        for number, (a, b) in zip((block, block - 1), spans[:2], strict=True)
+    ]
+    x = int(sum(sum(edge) for edge in edges) / 4)
+    near = drawn[30 + (12 - block) * 27 + 21, x - 2 : x + 3]
+    return np.abs(near - (0.7 * 255 + 0.3 * style_rgb(style.BLUE))).sum(1).min() < 20
 
 
 def style_rgb(color):
