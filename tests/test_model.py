@@ -198,6 +198,15 @@ def test_names_of_the_tensors():
     ]
 
 
+def test_patches_of_another_size():
+    model = small(patch=8).to(DEVICE)
+    assert [x.shape[1:3] for x in model.features(random_images(1, 33, 64).to(DEVICE))] == [
+        (5, 8),
+        (3, 4),
+        (2, 2),
+    ]
+
+
 def test_one_block_gets_no_stochastic_depth():
     model = SwinTransformer(4, (1,), (1,), 2, stochastic_depth=0.5)
     assert model.stages[0].blocks[0].drop.rate == 0
