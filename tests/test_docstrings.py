@@ -42,6 +42,10 @@ ARGUMENTS = {
     "heads": "h",
     **{name: name for name in ("drops", "rate", "mask", "attention")},
 }
+# Of the whole model: depths and heads of each stage.
+STAGES = {"SwinTransformer": {"depths": (2, 1), "heads": (2, 3)}}
+# Tables of tensors by name have no shape of their own.
+TABLES = "swin_edu.checkpoints"
 # Machinery of the book, not of the model; its own tests are elsewhere.
 MACHINERY = ("swin_edu.book", "swin_edu.__main__")
 
@@ -60,7 +64,7 @@ def has_shape_line(value):
     """A function that returns tensors, or a layer, must say its shapes."""
     if inspect.isclass(value):
         return issubclass(value, torch.nn.Module)
-    return "Tensor" in str(inspect.signature(value).return_annotation)
+    return value.__module__ != TABLES and "Tensor" in str(inspect.signature(value).return_annotation)
 
 
 def sizes(text, symbols):
@@ -91,6 +95,7 @@ def test_shape_line(value, size):
     arguments = {
         name: symbols[ARGUMENTS[name]] for name in inspect.signature(value).parameters if name in ARGUMENTS
     }
+    arguments |= STAGES.get(value.__name__, {})
     layer = inspect.isclass(value)
     result = value(**arguments).to(device())(*inputs) if layer else value(*inputs, **arguments)
     results = result if isinstance(result, (tuple, list)) else [result]
