@@ -106,7 +106,10 @@ def test_pooled_patterns_draws_each_map_and_its_numbers():
     assert [axis.get_title() for axis in axes] == ["map", "vector", "", ""]
     for axis, values in zip(axes, itertools.chain(*maps.values()), strict=True):
         assert np.array_equal(drawn_array(axis).ravel(), values.numpy().ravel())
-        assert texts(axis)[: values.numel()] == [f"{value:g}" for value in values.ravel().tolist()]
+        shown = np.atleast_2d(values.numpy())
+        for text in axis.texts[: values.numel()]:
+            x, y = (int(place) for place in text.get_position())
+            assert text.get_text() == f"{shown[y, x]:g}"
     assert texts(axes[0])[-1] == "a"
 
 
@@ -121,8 +124,9 @@ def test_groupings_frames_each_group():
     first, second = drawings.groupings({"a": [["W", "S"], ["M", "W"]], "b": [["W", "S", "M"], ["W"]]}).axes
     for axes, widths in ((first, [2, 2]), (second, [3, 1])):
         assert [text for text in texts(axes) if text.isalpha()] == ["W", "S", "M", "W"]
-        frames = [patch.get_width() for patch in axes.patches if not patch.get_fill()]
-        assert [round(width) for width in frames] == widths
+        frames = [patch for patch in axes.patches if not patch.get_fill()]
+        assert [round(frame.get_width()) for frame in frames] == widths
+        assert [round(frame.get_x()) for frame in frames] == [0, widths[0]]
         letters = [text for text in texts(axes) if text.isalpha()]
         colors = [color_of(patch) for patch in axes.patches if patch.get_fill()]
         assert {
