@@ -25,8 +25,8 @@ def split_windows(qkv: Tensor, heads: int, mask: Tensor | None) -> tuple[Tensor,
     Raises ValueError when the windows are not those of whole images.
     """
     count = 1 if mask is None else len(mask)
-    if len(qkv) % count:
-        raise ValueError(f"there are {len(qkv)} windows; for this mask it must be a multiple of {count}")
+    if qkv.shape[0] % count:
+        raise ValueError(f"there are {qkv.shape[0]} windows; for this mask it must be a multiple of {count}")
     q, k, v = rearrange(qkv, "(b w) n (three h d) -> three b w h n d", w=count, three=3, h=heads)
     return q, k, v
 

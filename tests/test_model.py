@@ -340,7 +340,6 @@ def test_exports(version):
 
 
 @VERSIONS
-@pytest.mark.xfail(reason="len(qkv) in block.split_windows fixes the number of images")
 def test_exports_for_any_number_of_images(version):
     model = small(version).to(DEVICE)
     images, others = (random_images(batch, 50, 30).to(DEVICE) for batch in (2, 5))

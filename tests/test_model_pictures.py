@@ -198,6 +198,7 @@ def test_still_picture_draws_every_count():
     *axes, parts = explorer.still().axes
     for index, (panel, bars) in enumerate(zip(axes[:4], axes[4:], strict=True)):
         assert np.array_equal(drawn_array(panel), explorer.photo)
+        assert panel.images[0].get_extent() == pytest.approx((0, 28 / 2**index, 28 / 2**index, 0))
         shown = stages[index]
         assert texts(panel)[0].startswith(f"{shown.tokens} × {shown.tokens} × {shown.channels}\n")
         widths = [bar.get_width() for bar in bars.patches]
@@ -269,6 +270,9 @@ def test_page_draws_windows_padding_and_bars(page):
     source = explorer.photo[int(1.5 / 3.5 * 224) - 3 :, int(1.5 / 3.5 * 224) - 3 :][:6, :6].reshape(-1, 3)
     assert np.abs(source.astype(int) - photo).sum(1).min() <= 12
     assert np.ptp(grey) == 0  # padding has no colour
+    for y, x in ((1, 5), (5, 1), (5, 5)):  # and is hatched
+        top, left = corner[0] + int(y * unit), corner[1] + int(x * unit)
+        assert np.ptp(drawn[top : top + 20, left : left + 20]) > 80
 
 
 def test_page_shows_the_model_that_the_sliders_name(page):

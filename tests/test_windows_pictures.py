@@ -375,7 +375,7 @@ def test_the_page_draws_the_photograph_and_hatches_the_padding(page, side, stage
     assert compared > 20
 
 
-def test_the_page_enlarges_the_chosen_window(page):
+def test_the_page_enlarges_the_window_looked_at(page):
     explorer = Windows(IMAGE, side=224, stage=1, window=7, place=14 * 28 + 8)  # window 35: row 4, column 2
     show_live(page, explorer)
     drawn = canvas_pixels(page).astype(int)
@@ -384,6 +384,21 @@ def test_the_page_enlarges_the_chosen_window(page):
         y, x = 30 + row * 6 + 3, 330 + column * 6 + 3  # ONE: 168 canvas pixels for 28 of the photograph
         if row % 4 in (1, 2) and column % 4 in (1, 2) and not (row < 5 and column < 9):
             assert np.abs(drawn[y, x] - explorer.photo[top + row, left + column].astype(int)).sum() <= 6
+
+
+def test_the_page_marks_the_place_its_window_and_its_token(page):
+    show_live(page, Windows(IMAGE, side=224, stage=1, window=7, place=14 * 28 + 8))  # token 29, 15
+    drawn, unit = canvas_pixels(page), 300 / 56
+    blue = [int(BLUE[i : i + 2], 16) for i in (1, 3, 5)]
+    marks = {
+        "left edge of the window": (30 + 31.5 * unit, 8 + 14 * unit),
+        "upper edge of the window": (30 + 28 * unit, 8 + 17.5 * unit),
+        "place": (30 + 29 * unit, 8 + 15 * unit),
+        "left edge of the token": (30 + 36, 330 + 24),
+        "upper edge of the token": (30 + 24, 330 + 36),
+    }
+    for name, (y, x) in marks.items():
+        assert (drawn[round(y) - 1 : round(y) + 1, round(x) - 1 : round(x) + 1] == blue).all(), name
 
 
 def test_the_page_draws_bars_in_proportion_and_marks_on_the_curves(page):
@@ -400,6 +415,22 @@ def test_the_page_draws_bars_in_proportion_and_marks_on_the_curves(page):
     for adds, color, beside in ((cost.adds, blue, 3), (cost.global_adds, orange, 4)):
         y = 30 + 262 * (12 - math.log10(adds)) / (12 - math.log10(4e6))
         assert (drawn[round(y) + (3 if color is orange else -3), round(x) - beside + 2] == color).all()
+
+
+def test_the_page_draws_the_curves(page):
+    show_live(page, Windows(IMAGE, side=224, stage=1, window=7))
+    drawn = canvas_pixels(page).astype(int)
+    found = {BLUE: 0, ORANGE: 0}
+    for side in SIDES:
+        x = 586 + 162 * math.log(side / 64) / math.log(896 / 64)  # PLOT in windows.js
+        cost = Cost.of(side, 1, 7)
+        for color, adds in ((BLUE, cost.adds), (ORANGE, cost.global_adds)):
+            y = 30 + 262 * (12 - math.log10(adds)) / (12 - math.log10(4e6))
+            around = drawn[round(y) - 2 : round(y) + 3, round(x) - 1 : round(x) + 2]
+            rgb = [int(color[i : i + 2], 16) for i in (1, 3, 5)]
+            found[color] += np.abs(around - rgb).sum(-1).min() <= 30
+    assert found[BLUE] == len(SIDES)
+    assert found[ORANGE] > len(SIDES) / 2  # the line is dashed
 
 
 def test_pointing_chooses_the_place(page):
