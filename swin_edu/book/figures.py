@@ -51,7 +51,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "shift_mask": lambda: ShiftMask(sample_image()).still(),
     "toy_partition": toy_partition,
     "window_reach": lambda: drawings.window_reach(sample_image(), 4, REACH),
-    "windows": lambda: Windows(sample_image(), side=224, stage=1, window=7, chosen=37).still(),
+    "windows": lambda: Windows(sample_image(), side=224, stage=1, window=7, place=463).still(),
     "windows_and_shift": lambda: Overview(sample_image(), stage=1, window=7, shift=3, chosen=64).still(),
     "zoom": lambda: drawings.zoom(sample_image(), patch=4, row=32, column=29),
 }
