@@ -48,7 +48,7 @@ def check_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, mask: 
     for name, table in (("bias", bias), ("mask", mask)):
         if table is not None and (
             table.ndim > len(logits)
-            or any(a not in (1, b) for a, b in zip(table.shape[::-1], logits[::-1], strict=False))
+            or any(a != 1 and a != b for a, b in zip(table.shape[::-1], logits[::-1], strict=False))
         ):
             raise ValueError(f"{name} has shape {tuple(table.shape)}; it must broadcast to {logits}")
 
