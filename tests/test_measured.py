@@ -28,6 +28,20 @@ def test_measured_when_asked_and_kept(records, monkeypatch):
     assert set(json.loads(records.read_text("utf-8"))) == {"one", "two"}
 
 
+def test_measured_here_for_a_reader_and_never_kept(records, monkeypatch):
+    monkeypatch.setattr(measured, "MEASURED_HERE", set())
+    records.write_text(json.dumps({"one": {"machine": "another", "values": {"seconds": [2.0]}}}), "utf-8")
+    kept = records.read_bytes()
+    assert measured.measured("one", never) == {"seconds": [2.0]}
+    monkeypatch.setenv("SWIN_EDU_MEASURE", "0")
+    assert measured.measured("one", never, here=True) == {"seconds": [2.0]}
+    assert measured.measured_on("one") == "another"
+    monkeypatch.delenv("SWIN_EDU_MEASURE")
+    assert measured.measured("one", lambda: {"seconds": [0.12345]}, here=True) == {"seconds": [0.12345]}
+    assert measured.measured_on("one") == measured.this_machine()
+    assert records.read_bytes() == kept
+
+
 def test_what_was_never_measured_gets_a_sentence(records):
     with pytest.raises(ValueError, match="no times are kept for 'three'; measure with SWIN_EDU_MEASURE=1"):
         measured.measured("three", never)

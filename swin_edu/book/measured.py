@@ -1,6 +1,7 @@
 """Measured times: kept from one run on one machine, so that a stored notebook is the same everywhere.
 
-``SWIN_EDU_MEASURE=1 python3 -m swin_edu write 03`` measures again and keeps the new figures.
+``SWIN_EDU_MEASURE=1 python3 -m swin_edu write 03`` measures again and keeps the new figures;
+``SWIN_EDU_MEASURE=0``, which tests and ``write`` set, takes the kept ones always.
 """
 
 import json
@@ -17,20 +18,34 @@ from swin_edu.book.write import replace_text
 RECORDS = Path(__file__).with_name("measured.json")
 
 
-def measured(name: str, measure: Callable[[], dict[str, list[float]]]) -> dict[str, list[float]]:
-    """Return what `measure()` gave on the machine that `measured_on(name)` names."""
+MEASURED_HERE: set[str] = set()
+
+
+def measured(
+    name: str, measure: Callable[[], dict[str, list[float]]], here: bool = False
+) -> dict[str, list[float]]:
+    """Return what `measure()` gave on the machine that `measured_on(name)` names.
+
+    With `here` that is the reader's machine: it measures now, and nothing is kept.
+    """
     records = json.loads(RECORDS.read_text("utf-8")) if RECORDS.exists() else {}
-    if os.environ.get("SWIN_EDU_MEASURE"):
+    wish = os.environ.get("SWIN_EDU_MEASURE")
+    if here and wish is None:
+        MEASURED_HERE.add(name)
+        return measure()
+    if wish == "1":
         values = {key: [float(f"{value:.3g}") for value in series] for key, series in measure().items()}
         records[name] = {"machine": this_machine(), "values": values}
-        replace_text(RECORDS, json.dumps(records, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+        replace_text(RECORDS, json.dumps(dict(sorted(records.items())), indent=1, ensure_ascii=False) + "\n")
     if name not in records:
         raise ValueError(f"no times are kept for {name!r}; measure with SWIN_EDU_MEASURE=1")
     return records[name]["values"]
 
 
 def measured_on(name: str) -> str:
-    """Return the machine on which the times kept for `name` were measured."""
+    """Return the machine on which the times of `name` were measured."""
+    if name in MEASURED_HERE:
+        return this_machine()
     return json.loads(RECORDS.read_text("utf-8"))[name]["machine"]
 
 
