@@ -36,7 +36,7 @@ def run(arguments: list[str]) -> int:
         return open_book(environment, passed_on)
     if options.command == "test":
         return run_tests(environment, passed_on)
-    if not environment.is_running():
+    if not (environment.is_running() or Environment(ROOT, ".venv-peers").is_running()):
         return environment.execute("-m", "swin_edu", *arguments)
     return run_inside(options)
 
@@ -51,6 +51,9 @@ def make_parser() -> argparse.ArgumentParser:
     write.add_argument("chapters", nargs="*", metavar="CHAPTER")
     write.add_argument("--check", action="store_true", help="change nothing; fail if something would change")
     commands.add_parser("figures", help="draw the pictures in figures/ again")
+    bench = commands.add_parser("bench", help="measure how fast the models are on this machine")
+    bench.add_argument("--peers", action="store_true", help="beside timm, torchvision and transformers")
+    bench.add_argument("--model", nargs="*", default=[], metavar="NAME", help="such as swin_s or swin_v2_t")
     site = commands.add_parser("site", help="write the book as web pages")
     site.add_argument("out", type=Path, metavar="OUT")
     site.add_argument("chapters", nargs="*", metavar="CHAPTER")
@@ -82,6 +85,10 @@ def run_inside(options: argparse.Namespace) -> int:
         from swin_edu.book import figures
 
         return figures.main()
+    if options.command == "bench":
+        from swin_edu.book import bench
+
+        return bench.main(options.model, options.peers)
     from swin_edu.book import site
 
     return site.main(options.out, options.chapters)

@@ -44,11 +44,11 @@ class InstallError(Exception):
 
 
 class Environment:
-    """The folder ``.venv`` of the project in `root`."""
+    """The folder ``.venv`` of the project in `root`, or another one beside it."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, name: str = ".venv") -> None:
         self.root = root
-        self.folder = root / ".venv"
+        self.folder = root / name
         self.python = self.folder / ("Scripts/python.exe" if WINDOWS else "bin/python")
         self.marker = self.folder / "swin_edu.json"
         self.lock = self.folder / "swin_edu.lock"
