@@ -1,16 +1,23 @@
 """Public functions and classes say their shapes, and the shapes are true on two sizes that are not square."""
 
+import dataclasses
 import importlib
 import inspect
 import math
 import pkgutil
 import re
+from functools import partial
 
 import pytest
 import torch
 
 import swin_edu
+from swin_edu import fast
+from swin_edu.block import CosineWindowAttention, SwinBlock
 from swin_edu.book.device import device
+from swin_edu.hierarchy import PatchMerging
+from swin_edu.model import SwinTransformer
+from swin_edu.patches import PatchEmbedding
 
 SHAPE = re.compile(r"^\s*Shape: (.*?) ?-> (.+)$", re.MULTILINE)
 # What a symbol of a shape line is called as an argument, and its value for the first and for the second size.
@@ -79,6 +86,33 @@ def size_of(text, symbols):
     return tuple(int(value) for value in values)
 
 
+def examples(B, H, W, C, D, K, M, N, P, h, s):
+    """Arguments for what takes more than tensors and numbers, by function or class."""
+    block = SwinBlock(C, h, M, s, drop=0.5).to(device())
+    order, kinds = fast.window_order(H, W, M, s, device())
+    source = torch.arange(H * W, device=device()).view(len(order), 1, M * M)
+    [chunk] = fast.cut_into_chunks(source, order, kinds, size=H * W)
+    few = torch.zeros(K, dtype=torch.long, device=device())
+    kernels, random = fast.Kernels("matrix product"), partial(torch.rand, device=device())
+    return {
+        fast.rows_of_tokens: (order, B),
+        fast.take: (random(N, C), dataclasses.replace(chunk, source=few)),
+        fast.join: ([random(N, C), random(K, C)],),
+        fast.pack: (torch.rand(K, C),),
+        fast.linear_packed: (torch.rand(N, C), fast.pack(torch.rand(K, C)), torch.rand(K)),
+        fast.table_of_kinds: (block,),
+        fast.qkv_bias: (CosineWindowAttention(C, h, M),),
+        fast.attend_in_windows: (*random(3, B, h, N, D), random(h, N, N), None),
+        fast.attend: (kernels, block, random(H * W, C), chunk),
+        fast.add: (random(N, C), random(N, C), None, few),
+        fast.run_block: (kernels, block, random(H * W, C), chunk, (None, None)),
+        fast.stochastic_depth: (block, random(B, 1, 1, 1)),
+        fast.embed: (kernels, PatchEmbedding(P, C).to(device()), random(N, P * P * 3)),
+        fast.merge: (kernels, PatchMerging(C).to(device()), random(4 * N, C)),
+        fast.FastSwinTransformer: (SwinTransformer(C, (2, 1), (h, h), M),),
+    }
+
+
 @pytest.mark.parametrize("value", list(public_objects()))
 def test_docstring(value):
     assert value.__doc__, f"{value.__qualname__} has no docstring"
@@ -92,12 +126,16 @@ def test_shape_line(value, size):
     symbols = {name: values[size] for name, values in SYMBOLS.items()}
     before, after = SHAPE.search(value.__doc__).groups()
     inputs = [torch.rand(size).to(device()) for size in sizes(before, symbols)]
+    layer = inspect.isclass(value)
+    example = examples(**{name: symbols[name] for name in inspect.signature(examples).parameters}).get(value)
     arguments = {
         name: symbols[ARGUMENTS[name]] for name in inspect.signature(value).parameters if name in ARGUMENTS
     }
     arguments |= STAGES.get(value.__name__, {})
-    layer = inspect.isclass(value)
-    result = value(**arguments).to(device())(*inputs) if layer else value(*inputs, **arguments)
+    if example:
+        result = value(*example).to(device())(*inputs) if layer else value(*example)
+    else:
+        result = value(**arguments).to(device())(*inputs) if layer else value(*inputs, **arguments)
     results = result if isinstance(result, (tuple, list)) else [result]
     assert [tuple(tensor.shape) for tensor in results] == sizes(after, symbols)
 

@@ -20,6 +20,7 @@ from swin_edu.book.explorers import (
 from swin_edu.book.images import sample_image
 from swin_edu.book.style import png
 from swin_edu.book.write import ROOT
+from swin_edu.fast import window_order
 from swin_edu.patches import patch_partition
 from swin_edu.shift import shift_mask
 
@@ -43,6 +44,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "chapters": lambda: drawings.chapter_map(contents.CHAPTERS, contents.written()),
     "patches": lambda: Patches(sample_image(), patch=4, row=32, column=29).still(),
     "position": lambda: Position(sample_image(), window=7, row=3, column=3, head=1).still(),
+    "memory": lambda: drawings.memory_orders(window_order(56, 56, 7, 0)[0], *window_order(56, 56, 7, 3)),
     "pyramid": lambda: drawings.pyramid(sample_image(), window=7),
     "reach": lambda: Reach(sample_image()).still(),
     "shift_and_mask": lambda: drawings.shift_at_a_glance(

@@ -10,6 +10,7 @@ from swin_edu.book.explorers.position import Position
 from swin_edu.book.explorers.reach import Reach
 from swin_edu.book.explorers.shift_mask import ShiftMask
 from swin_edu.book.explorers.steps import Steps
+from swin_edu.book.explorers.time_bars import TimeBars
 from swin_edu.book.explorers.windows import Windows
 
 __all__ = [
@@ -23,5 +24,6 @@ __all__ = [
     "Reach",
     "ShiftMask",
     "Steps",
+    "TimeBars",
     "Windows",
 ]
