@@ -70,13 +70,12 @@ def roofline(rates: dict[str, list[float]], machine: str) -> Figure:
     [peak], [bandwidth] = rates["operations"], rates["bytes"]
     x = np.geomspace(0.03, 1000, 200)
     axes.plot(x, np.minimum(peak, bandwidth * x) / 1e9, color=INK, label="roof")
-    ridge = peak / bandwidth
     axes.text(0.04, bandwidth * 0.04 / 1e9 * 1.5, f"{bandwidth / 1e9:.0f} GB/s", rotation=28, fontsize=9)
-    axes.text(ridge, peak / 1e9 * 1.12, f"{peak / 1e9:.0f} GFLOP/s with F.linear", fontsize=9)
+    axes.text(950, peak / 1e9 * 1.12, f"{peak / 1e9:.0f} GFLOP/s with F.linear", fontsize=9, ha="right")
     for index, ((name, values), marker) in enumerate(zip(list(rates.items())[2:], "osD^v", strict=False)):
         rate, intensity = values
         axes.plot(intensity, rate / 1e9, marker, color=BLUE, markersize=8)
-        side, place = ("right", (-9, -4)) if index % 2 else ("left", (9, -11))
+        side, place = ("right", (-9, -4)) if index == 1 else ("left", (9, -11))
         axes.annotate(name, (intensity, rate / 1e9), xytext=place, textcoords="offset points", ha=side)
     axes.set(xscale="log", yscale="log", xlabel="operations for each byte of memory", xlim=(0.03, 1000))
     axes.set(ylabel="billion operations a second", ylim=(None, 2.2 * peak / 1e9))
