@@ -76,7 +76,8 @@ def roofline(rates: dict[str, list[float]], machine: str) -> Figure:
         rate, intensity = values
         axes.plot(intensity, rate / 1e9, marker, color=BLUE, markersize=8)
         side, place = ("right", (-9, -4)) if index == 1 else ("left", (9, -11))
-        axes.annotate(name, (intensity, rate / 1e9), xytext=place, textcoords="offset points", ha=side)
+        text = axes.annotate(name, (intensity, rate / 1e9), xytext=place, textcoords="offset points", ha=side)
+        text.set_bbox({"fc": PAPER, "ec": "none", "pad": 0.5})
     axes.set(xscale="log", yscale="log", xlabel="operations for each byte of memory", xlim=(0.03, 1000))
     axes.set(ylabel="billion operations a second", ylim=(None, 2.2 * peak / 1e9))
     axes.set_title(f"measured on {machine}", color=MUTED, fontsize=9)
