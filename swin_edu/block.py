@@ -173,11 +173,14 @@ class CosineWindowAttention(nn.Module):
         self.position = ContinuousPositionBias(window, heads, pretrained_window)
         self.project = nn.Linear(channels, channels)
 
+    def qkv_bias(self) -> Tensor:
+        """Return the bias of queries, keys and values, with zeros for the keys."""
+        q, k, v = self.qkv.bias.chunk(3)
+        return torch.cat([q, torch.zeros_like(k), v])
+
     def forward(self, windows: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the windows after attention; `mask` `(nW, N, N)` is True where a pair may attend."""
-        q_bias, k_bias, v_bias = self.qkv.bias.chunk(3)
-        bias = torch.cat([q_bias, torch.zeros_like(k_bias), v_bias])
-        q, k, v = split_windows(F.linear(windows, self.qkv.weight, bias), self.heads, mask)
+        q, k, v = split_windows(F.linear(windows, self.qkv.weight, self.qkv_bias()), self.heads, mask)
         q = F.normalize(q, dim=-1) * self.logit_scale.clamp(max=math.log(100)).exp()
         k = F.normalize(k, dim=-1)
         out = attend(q, k, v, self.position(), None if mask is None else mask[:, None], scale=1.0)

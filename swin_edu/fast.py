@@ -324,15 +324,6 @@ def attend_in_windows(q: Tensor, k: Tensor, v: Tensor, table: Tensor, scale: flo
     return F.scaled_dot_product_attention(q, k, v, table[None], scale=scale)
 
 
-def qkv_bias(attention: CosineWindowAttention) -> Tensor:
-    """Return the bias of queries, keys and values; the keys of version 2 have none.
-
-    Shape: -> (3·C)
-    """
-    q, k, v = attention.qkv.bias.chunk(3)
-    return torch.cat([q, torch.zeros_like(k), v])
-
-
 def attend(kernels: Kernels, block: SwinBlock | SwinBlockV2, x: Tensor, chunk: Chunk) -> Tensor:
     """Return what each token of a chunk gathers in its window, all heads side by side.
 
@@ -342,7 +333,7 @@ def attend(kernels: Kernels, block: SwinBlock | SwinBlockV2, x: Tensor, chunk: C
     if chunk.padding is not None:
         x = x.masked_fill(chunk.padding, 0)
     if isinstance(attention, CosineWindowAttention):
-        bias = kernels.keep("bias", attention.qkv, lambda: qkv_bias(attention))
+        bias = kernels.keep("bias", attention.qkv, attention.qkv_bias)
     qkv = kernels.linear(x, attention.qkv, bias=bias)
     q, k, v = rearrange(qkv, "(w n) (t h d) -> t w h n d", n=block.window**2, t=3, h=attention.heads)
     if isinstance(attention, CosineWindowAttention):

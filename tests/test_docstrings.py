@@ -13,7 +13,7 @@ import torch
 
 import swin_edu
 from swin_edu import fast
-from swin_edu.block import CosineWindowAttention, SwinBlock
+from swin_edu.block import SwinBlock
 from swin_edu.book.device import device
 from swin_edu.hierarchy import PatchMerging
 from swin_edu.model import SwinTransformer
@@ -101,7 +101,6 @@ def examples(B, H, W, C, D, K, M, N, P, h, s):
         fast.pack: (torch.rand(K, C),),
         fast.linear_packed: (torch.rand(N, C), fast.pack(torch.rand(K, C)), torch.rand(K)),
         fast.table_of_kinds: (block,),
-        fast.qkv_bias: (CosineWindowAttention(C, h, M),),
         fast.attend_in_windows: (*random(3, B, h, N, D), random(h, N, N), None),
         fast.attend: (kernels, block, random(H * W, C), chunk),
         fast.add: (random(N, C), random(N, C), None, few),

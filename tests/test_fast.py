@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from swin_edu import fast as module
-from swin_edu.block import SwinBlock, SwinBlockV2
+from swin_edu.block import CosineWindowAttention, SwinBlock, SwinBlockV2
 from swin_edu.book.device import device
 from swin_edu.checkpoints import export_weights, load_weights
 from swin_edu.fast import (
@@ -531,12 +531,16 @@ def test_a_plan_that_was_made_for_inference_serves_training(version):
 def test_what_is_kept_is_computed_once(monkeypatch):
     calls = []
 
-    def counted(name):
-        real = getattr(module, name)
+    def counted(owner, name):
+        real = getattr(owner, name)
         return lambda *arguments: calls.append(name) or real(*arguments)
 
-    for name in ("table_of_kinds", "qkv_bias", "pack"):
-        monkeypatch.setattr(module, name, counted(name))
+    for owner, name in (
+        (module, "table_of_kinds"),
+        (CosineWindowAttention, "qkv_bias"),
+        (module, "pack"),
+    ):
+        monkeypatch.setattr(owner, name, counted(owner, name))
     model = small(2)
     quick, images = (
         fast_by(model, "packed" if "packed" in USABLE else None, size=64),
