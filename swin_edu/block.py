@@ -47,6 +47,8 @@ class WindowAttention(nn.Module):
     Source: Liu et al. 2021, equation 4.
     """
 
+    scale = None  # of the logits: 1/√D
+
     def __init__(self, channels: int, heads: int, window: int) -> None:
         super().__init__()
         check_heads(channels, heads)
@@ -55,10 +57,14 @@ class WindowAttention(nn.Module):
         self.position = RelativePositionBias(window, heads)
         self.project = nn.Linear(channels, channels)
 
+    def queries_keys_values(self, windows: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what is compared with what, and what is gathered, as split_windows does."""
+        return split_windows(self.qkv(windows), self.heads, mask)
+
     def forward(self, windows: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the windows after attention; `mask` `(nW, N, N)` is True where a pair may attend."""
-        q, k, v = split_windows(self.qkv(windows), self.heads, mask)
-        out = attend(q, k, v, self.position(), None if mask is None else mask[:, None])
+        q, k, v = self.queries_keys_values(windows, mask)
+        out = attend(q, k, v, self.position(), None if mask is None else mask[:, None], self.scale)
         return self.project(rearrange(out, "b w h n d -> (b w) n (h d)"))
 
 
@@ -164,6 +170,8 @@ class CosineWindowAttention(nn.Module):
     Source: Liu et al. 2022, equation 2; the scale is there 1/τ, with τ above 0.01.
     """
 
+    scale = 1.0  # of the logits: the queries hold the learned one
+
     def __init__(self, channels: int, heads: int, window: int, pretrained_window: int = 0) -> None:
         super().__init__()
         check_heads(channels, heads)
@@ -178,12 +186,16 @@ class CosineWindowAttention(nn.Module):
         q, k, v = self.qkv.bias.chunk(3)
         return torch.cat([q, torch.zeros_like(k), v])
 
-    def forward(self, windows: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Return the windows after attention; `mask` `(nW, N, N)` is True where a pair may attend."""
+    def queries_keys_values(self, windows: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Return queries of the learned length, keys of length 1, and values, as split_windows does."""
         q, k, v = split_windows(F.linear(windows, self.qkv.weight, self.qkv_bias()), self.heads, mask)
         q = F.normalize(q, dim=-1) * self.logit_scale.clamp(max=math.log(100)).exp()
-        k = F.normalize(k, dim=-1)
-        out = attend(q, k, v, self.position(), None if mask is None else mask[:, None], scale=1.0)
+        return q, F.normalize(k, dim=-1), v
+
+    def forward(self, windows: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return the windows after attention; `mask` `(nW, N, N)` is True where a pair may attend."""
+        q, k, v = self.queries_keys_values(windows, mask)
+        out = attend(q, k, v, self.position(), None if mask is None else mask[:, None], self.scale)
         return self.project(rearrange(out, "b w h n d -> (b w) n (h d)"))
 
 
