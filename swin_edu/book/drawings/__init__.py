@@ -98,6 +98,7 @@ from swin_edu.book.drawings.shift import (
     token_shift,
     ways_to_forbid,
 )
+from swin_edu.book.drawings.training import labelled_images, scene_layers
 from swin_edu.book.drawings.windows import (
     cost_against_side,
     cost_shares,
@@ -139,6 +140,7 @@ __all__ = [
     "key_sets",
     "kind_tables",
     "label_maps",
+    "labelled_images",
     "ladder",
     "leak",
     "line_responses",
@@ -180,6 +182,7 @@ __all__ = [
     "resized_tables",
     "roofline",
     "same_offset",
+    "scene_layers",
     "shares_of_block",
     "shares_of_peak",
     "shares_of_work_and_time",
