@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 from einops import rearrange
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.hub import download_url_to_file
@@ -294,13 +294,22 @@ def unwrapped(state: Any) -> dict[str, Tensor]:
     return dict(state)
 
 
-def save_weights(weights: Mapping[str, Tensor], path: str | Path) -> None:
-    """Write weights to a `.safetensors` file; others see the old file or the whole new one."""
+def save_weights(
+    weights: Mapping[str, Tensor], path: str | Path, about: Mapping[str, str] | None = None
+) -> None:
+    """Write weights to a `.safetensors` file, with notes `about` them; others see the old or the new file."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-        save_file({name: tensor.contiguous() for name, tensor in weights.items()}, Path(folder) / path.name)
+        tensors = {name: tensor.contiguous() for name, tensor in weights.items()}
+        save_file(tensors, Path(folder) / path.name, dict(about or {}))
         os.replace(Path(folder) / path.name, path)
+
+
+def read_about(path: str | Path) -> dict[str, str]:
+    """Return the notes in a `.safetensors` file that `read_weights` can read."""
+    with safe_open(path, framework="pt") as file:
+        return file.metadata() or {}
 
 
 # The eight digits begin the file's SHA-256, which is checked.

@@ -9,6 +9,7 @@ from swin_edu.book.explorers.patches import Patches
 from swin_edu.book.explorers.position import Position
 from swin_edu.book.explorers.reach import Reach
 from swin_edu.book.explorers.shift_mask import ShiftMask
+from swin_edu.book.explorers.sight import Sight
 from swin_edu.book.explorers.steps import Steps
 from swin_edu.book.explorers.time_bars import TimeBars
 from swin_edu.book.explorers.windows import Windows
@@ -23,6 +24,7 @@ __all__ = [
     "Position",
     "Reach",
     "ShiftMask",
+    "Sight",
     "Steps",
     "TimeBars",
     "Windows",
