@@ -16,6 +16,7 @@ from pathlib import Path
 
 import nbformat
 import numpy as np
+import torch
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
@@ -23,6 +24,8 @@ from swin_edu.book import explorers
 from swin_edu.book.explorers.base import STATE_MIME, Explorer
 from swin_edu.book.images import sample_image
 from swin_edu.book.site import enliven, live_module
+from swin_edu.insight import look_inside
+from swin_edu.model import SwinTransformer
 
 # Look at the explorer's canvas and slider in every frame.
 RECORD = """(input) => {
@@ -204,7 +207,22 @@ def example(name: str) -> Explorer:
     """Make an explorer of the book as it first stands; those that take a photograph get the first one."""
     kind = getattr(explorers, name)
     given = {"image": sample_image(), "profiles": PROFILES, "bounds": BOUNDS}
+    if name == "Sight":
+        given |= seen_pictures()
     return kind(**{key: given[key] for key in inspect.signature(kind).parameters if key in given})
+
+
+def seen_pictures(version: int = 1, height: int = 64, width: int = 64) -> dict:
+    """Return two pictures, and what a small model with weights of order one does with them."""
+    torch.manual_seed(0)
+    model = SwinTransformer(24, (2, 2, 2), (2, 4, 8), window=4, num_classes=6, version=version).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim == 2:  # tables of 2 to 8 heads: 1
+                parameter.normal_(std=parameter.shape[1] ** -0.5 if parameter.shape[1] > 8 else 1)
+    images = torch.stack([sample_image(name, size=128) for name in ("temple", "flower")])
+    images = images[:, :, 32 : 32 + height, :width]
+    return {"images": images, "blocks": look_inside(model, 2 * images - 1)}
 
 
 def load(page: Page, script: str, names: list[str]) -> None:

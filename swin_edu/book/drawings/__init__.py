@@ -48,6 +48,17 @@ from swin_edu.book.drawings.hierarchy import (
     toy_merge,
     who_hears_whom,
 )
+from swin_edu.book.drawings.insight import (
+    Look,
+    distances_of_heads,
+    dots,
+    fields,
+    lit_maps,
+    maps_of_objects,
+    parts_of_token,
+    tables_of_heads,
+    unrolling,
+)
 from swin_edu.book.drawings.model import (
     along_the_blocks,
     cost_of_images,
@@ -115,6 +126,7 @@ from swin_edu.book.drawings.windows import (
 )
 
 __all__ = [
+    "Look",
     "along_the_blocks",
     "amdahl_curves",
     "attention_maps",
@@ -130,7 +142,10 @@ __all__ = [
     "cost_of_patches",
     "cost_shares",
     "curves",
+    "distances_of_heads",
+    "dots",
     "equal_tokens",
+    "fields",
     "gradient_and_reach",
     "groupings",
     "growth",
@@ -144,6 +159,8 @@ __all__ = [
     "ladder",
     "leak",
     "line_responses",
+    "lit_maps",
+    "maps_of_objects",
     "mask_kinds",
     "masked_shares",
     "memory_orders",
@@ -168,6 +185,7 @@ __all__ = [
     "pair_tables",
     "pairs_to_scale",
     "parameters_changed",
+    "parts_of_token",
     "pieces_of_weights",
     "pooled_patterns",
     "predicted_and_measured",
@@ -194,6 +212,7 @@ __all__ = [
     "stage_maps",
     "table_cuts",
     "tables",
+    "tables_of_heads",
     "token_maps",
     "token_moves",
     "token_shift",
@@ -202,6 +221,7 @@ __all__ = [
     "toy_windows",
     "trends",
     "two_normalisations",
+    "unrolling",
     "use_counts",
     "walk_to_scale",
     "ways_to_forbid",

@@ -1,0 +1,289 @@
+"""The drawings of chapter 11."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from swin_edu.book.drawings.common import pixels
+from swin_edu.book.style import (
+    BLUE,
+    INK,
+    MUTED,
+    ORANGE,
+    PAPER,
+    SIGNED,
+    box,
+    figure,
+    grid,
+    hatch,
+    mark,
+    picture,
+)
+from swin_edu.insight import BlockAttention
+from swin_edu.windows import window_reverse
+
+Place = tuple[int, int]  # row and column of a token
+DARK = 0.25  # of a picture outside the window
+PLATE = {"boxstyle": "round,pad=0.15", "fc": PAPER, "ec": "none", "alpha": 0.85}
+
+
+class Look(NamedTuple):
+    """What one token has for the tokens of its map, `(h, w)` or `(heads, h, w)`, in one block."""
+
+    seen: BlockAttention
+    values: Tensor
+    place: Place
+
+    @property
+    def window(self) -> np.ndarray:
+        """The tokens `(h, w)` in the window of this one."""
+        return self._allowed() >= 0
+
+    @property
+    def hidden(self) -> np.ndarray:
+        """Those of them that the mask hides from it."""
+        return self._allowed() == 0
+
+    def mean(self) -> "Look":
+        """The mean over the heads."""
+        return self._replace(values=self.values.mean(0))
+
+    def _allowed(self) -> np.ndarray:
+        return as_array(self.seen.on_map(self.seen.mask[:, None].float(), *self.place, elsewhere=-1)[0])
+
+
+def as_array(values: Tensor) -> np.ndarray:
+    """Return a tensor as an array."""
+    return values.detach().cpu().numpy()
+
+
+def outline(axes: Axes, inside: np.ndarray, unit: float = 1) -> None:
+    """Draw the border of all True cells of a map: orange with a dark edge."""
+    padded = np.pad(inside, 1)
+    ys, xs = np.nonzero(padded[1:-1, :-1] != padded[1:-1, 1:])
+    rows, columns = np.nonzero(padded[:-1, 1:-1] != padded[1:, 1:-1])
+    for color, linewidth in ((INK, 2.6), (ORANGE, 1.3)):
+        style: dict[str, Any] = {
+            "color": color,
+            "linewidth": linewidth,
+            "capstyle": "projecting",
+            "zorder": 0.8,
+        }
+        axes.vlines(xs * unit, ys * unit, (ys + 1) * unit, **style)
+        axes.hlines(rows * unit, columns * unit, (columns + 1) * unit, **style)
+
+
+def frame(axes: Axes, look: Look, unit: int, height: float, width: float) -> None:
+    """Outline the window of a token and the token itself, and hatch what the mask hides from it."""
+    for row, column in np.argwhere(look.hidden) * unit:
+        hatch(axes, column, row, min(unit, width - column), min(unit, height - row))
+    outline(axes, look.window, unit)
+    row, column = (unit * place for place in look.place)
+    mark(axes, column, row, min(unit, width - column), min(unit, height - row), linewidth=1.5)
+    axes.set(xlim=(-0.02 * width, 1.02 * width), ylim=(1.02 * height, -0.02 * height))
+
+
+def lit(axes: Axes, image: Tensor, look: Look, title: str = "", write: bool = True) -> None:
+    """Draw an image `(3, H, W)` as bright as the weights of one token; write the largest."""
+    height, width = image.shape[1:]
+    stride, weights = look.seen.stride, as_array(look.values)
+    light = np.where(look.window, 0.3 + 0.7 * weights / weights.max(), DARK)
+    light = light.repeat(stride, 0).repeat(stride, 1)[:height, :width]
+    picture(axes, pixels(image) * light[..., None], title)
+    frame(axes, look, stride, height, width)
+    if not write:
+        return
+    row, column = divmod(int(weights.argmax()), weights.shape[1])
+    place = min((column + 0.5) * stride, width), min((row + 0.5) * stride, height)
+    text = f"{100 * weights.max():.0f} %"
+    axes.text(*place, text, ha="center", va="center", fontsize=7, bbox=PLATE, zorder=5)
+
+
+def lit_maps(image: Tensor, looks: dict[str, Look], columns: int = 6) -> Figure:
+    """Draw an image `(3, H, W)` once for each look, as bright as its weights."""
+    columns = min(columns, len(looks))
+    rows = -(-len(looks) // columns)
+    width, shape = 10 / columns, image.shape[1] / image.shape[2]
+    drawn, axes = figure(10, rows * (width * shape + 0.35), columns=columns, rows=rows)
+    for place, (title, look) in zip(axes, looks.items(), strict=False):
+        lit(place, image, look, title)
+    for place in axes[len(looks) :]:
+        place.axis("off")
+    return drawn
+
+
+def signed_map(axes: Axes, look: Look, limit: float, title: str = "") -> None:
+    """Draw what one token has for those of its window, from blue at -limit to orange at limit."""
+    height, width = look.seen.size
+    shown = np.ma.masked_where(~look.window | look.hidden, as_array(look.values))
+    picture(axes, shown, title)
+    axes.images[0].set(cmap=SIGNED, clim=(-limit, limit))
+    box(axes, 0, 0, width, height, edgecolor=MUTED, linewidth=0.6)
+    frame(axes, look, 1, height, width)
+
+
+def parts_of_token(image: Tensor, parts: dict[str, Look], weights: Look) -> Figure:
+    """Draw parts of one token's logits on one scale of colours, numbers written, and the weights."""
+    drawn, axes = figure(10, 10 / (len(parts) + 1) + 0.35, columns=len(parts) + 1)
+    limit = max(float(np.nanmax(np.abs(as_array(look.values)))) for look in parts.values())
+    for place, (title, look) in zip(axes, parts.items(), strict=False):
+        signed_map(place, look, limit, title)
+        for row, column in np.argwhere(look.window & ~look.hidden):
+            number = f"{as_array(look.values)[row, column]:.1f}".replace("-", "−")
+            place.text(column + 0.5, row + 0.5, number, ha="center", va="center", fontsize=6)
+    lit(axes[-1], image, weights, "weights: softmax of the sum")
+    return drawn
+
+
+def heads_of_token(axes: Axes, look: Look, chosen: int = 0) -> None:
+    """Draw the weights of every head, `look.values` `(heads, h, w)`, on one scale; `chosen` is framed."""
+    (height, width), weights = look.seen.size, as_array(look.values)
+    for number, head in enumerate(weights, 1):
+        left = (number - 1) * 1.15 * width
+        colors = np.where(look.window[..., None], colormaps["cividis"](head / weights.max())[..., :3], 0.92)
+        axes.imshow(colors, extent=(left, left + width, height, 0))
+        style = {"edgecolor": BLUE, "linewidth": 3} if number == chosen else {"edgecolor": MUTED}
+        box(axes, left, 0, width, height, **{"linewidth": 0.6, **style})
+        axes.text(left + width / 2, -0.06 * height, str(number), ha="center", va="bottom", fontsize=9)
+    axes.set(xlim=(-0.05 * width, len(weights) * 1.15 * width), ylim=(1.06 * height, -0.3 * height))
+    axes.set_title(f"all heads: dark 0 to bright {100 * weights.max():.0f} %")
+    axes.axis("off")
+
+
+def unrolling(image: Tensor, look: Look, window: int) -> Figure:
+    """Draw the rolled picture with the window of one token, and the same window back in its places."""
+    drawn, axes = figure(9.4, 3.4, columns=3)
+    (height, width), stride = look.seen.size, look.seen.stride
+    tokens = look.seen.tokens
+    padded = [-(-side // window) * window for side in (height, width)]
+    rolled = as_array(window_reverse(tokens[..., None], window, *padded)[0, ..., 0])
+    patches = pixels(image).reshape(height, stride, width, stride, 3).swapaxes(1, 2)
+    patches = patches.reshape(-1, stride, stride, 3)[rolled.clip(0)]
+    whole = patches.swapaxes(1, 2).reshape(padded[0] * stride, padded[1] * stride, 3)
+    number = look.place[0] * width + look.place[1]
+    chosen = int((tokens == number).any(1).nonzero())
+    top, left = (window * place for place in divmod(chosen, padded[1] // window))
+    wrong = np.zeros(padded, bool)
+    wrong[top : top + window, left : left + window] = True
+    right = np.isin(np.arange(height * width), as_array(tokens[chosen])).reshape(height, width)
+    titles = ("rolled, with its window", "the window where the roll left it", "back in its places")
+    for place, shown, inside, title in zip(
+        axes,
+        (whole, pixels(image), pixels(image)),
+        (wrong, wrong[:height, :width], right),
+        titles,
+        strict=True,
+    ):
+        light = np.where(inside, 1, 0.35).repeat(stride, 0).repeat(stride, 1)[..., None]
+        picture(place, shown * light, title)
+        grid(place, shown.shape[0], shown.shape[1], stride, linewidth=0.25, alpha=0.5)
+        outline(place, inside, stride)
+    for row, column in np.argwhere(rolled < 0) * stride:
+        hatch(axes[0], column, row, stride, stride)
+    row, column = np.argwhere(rolled == number)[0] * stride
+    mark(axes[0], column, row, stride, stride, linewidth=1.5)
+    frame(axes[2], look, stride, *image.shape[1:])
+    return drawn
+
+
+def tables_of_heads(tables: dict[str, Tensor]) -> Figure:
+    """Draw tables `(heads, 2M - 1, 2M - 1)`, a row for each entry, each row on its own scale."""
+    heads = max(len(table) for table in tables.values())
+    drawn, axes = figure(1.5 * heads + 1.2, 1.75 * len(tables), columns=heads, rows=len(tables))
+    for row, (name, table) in enumerate(tables.items()):
+        limit, middle = float(table.abs().max()), table.shape[-1] / 2
+        for head, values in enumerate(table):
+            place = axes[row * heads + head]
+            picture(place, as_array(values), f"head {head + 1}" if row == 0 else "")
+            place.images[0].set(cmap=SIGNED, clim=(-limit, limit))
+            box(place, 0, 0, 2 * middle, 2 * middle, edgecolor=MUTED, linewidth=0.6)
+            place.plot(middle, middle, ".", color=INK, markersize=3)
+        text = f"{name}\n±{limit:.2f}"
+        axes[row * heads].text(-0.6, middle, text, ha="right", va="center")
+    return drawn
+
+
+def distances_of_heads(distances: dict[str, Tensor], alike: dict[str, float]) -> Figure:
+    """Draw the mean distance of each head in pixels, a column for each block; a line for equal weights."""
+    drawn, (axes,) = figure(8.6, 3)
+    for x, (values, line) in enumerate(zip(distances.values(), alike.values(), strict=True)):
+        axes.hlines(line, x - 0.4, x + 0.4, color=ORANGE, linewidth=2, label=None if x else "equal weights")
+        for head, value in enumerate(values.tolist(), 1):
+            at = x - 0.35 + 0.7 * (head - 0.5) / len(values)
+            axes.plot(at, value, "o", color=BLUE, markersize=10)
+            axes.text(at, value, str(head), ha="center", va="center", fontsize=7, color=PAPER)
+    axes.set(xticks=range(len(distances)), xticklabels=list(distances), xlim=(-0.5, len(distances) - 0.5))
+    axes.set_ylabel("mean distance, pixels")
+    axes.set_ylim(0, 1.15 * max(float(values.max()) for values in distances.values()))
+    axes.legend(loc="upper left", frameon=False)
+    return drawn
+
+
+def maps_of_objects(images: Tensor, masks: Tensor, maps: dict[str, Tensor]) -> Figure:
+    """Draw images `(n, 3, H, W)` in rows, with maps `(n, H, W)` beside them and the object outlined in each.
+
+    A map with negative values is drawn from blue over white to orange, any other from dark to bright.
+    """
+    rows, columns = len(images), len(maps) + 1
+    drawn, axes = figure(1.9 * columns, 1.9 * rows + 0.3, columns=columns, rows=rows)
+    for row, (image, mask) in enumerate(zip(images, masks, strict=True)):
+        places = axes[row * columns : (row + 1) * columns]
+        picture(places[0], pixels(image), "" if row else "picture")
+        for place, (title, values) in zip(places[1:], maps.items(), strict=True):
+            picture(place, as_array(values[row]), "" if row else title)
+            limit = float(values[row].abs().max())
+            if values.min() < 0:
+                place.images[0].set(cmap=SIGNED, clim=(-limit, limit))
+            else:
+                place.images[0].set_clim(0, limit)
+        for place in places:
+            outline(place, as_array(mask))
+            box(place, 0, 0, mask.shape[1], mask.shape[0], edgecolor=MUTED, linewidth=0.6)
+    return drawn
+
+
+def dots(values: dict[str, Tensor], label: str) -> Figure:
+    """Draw one dot for each number in `(n,)`, a row for each entry, and a line at their mean."""
+    drawn, (axes,) = figure(8.8, 0.5 * len(values) + 0.8)
+    for row, numbers in enumerate(values.values()):
+        ordered = as_array(numbers.sort().values)
+        height = 0.28 * np.sin(np.arange(len(ordered)) * 2.4)  # so that no dot hides another
+        axes.plot(ordered, row + height, "o", color=BLUE, alpha=0.55, markersize=3.5, markeredgewidth=0)
+        mean = float(ordered.mean())
+        axes.vlines(mean, row - 0.4, row + 0.4, color=ORANGE, linewidth=2.5)
+        axes.text(1.01, row, f"mean {mean:.2f}", va="center", transform=axes.get_yaxis_transform())
+    axes.set(
+        yticks=range(len(values)), yticklabels=list(values), ylim=(len(values) - 0.5, -0.5), xlabel=label
+    )
+    return drawn
+
+
+def fields(reached: dict[str, Tensor], gradients: dict[str, Tensor]) -> Figure:
+    """Draw which pixels `(H, W)` reach the middle token, and below how strongly, on a log scale."""
+    drawn, axes = figure(10, 3.9, columns=len(reached), rows=2)
+    count = len(reached)
+    for index, (title, (inside, size)) in enumerate(
+        zip(reached, zip(reached.values(), gradients.values(), strict=True), strict=True)
+    ):
+        picture(axes[index], np.where(as_array(inside), 1.0, 0.0), title)
+        axes[index].images[0].set(cmap="gray", clim=(-0.6, 1.25))
+        relative = as_array(size / size.max()).astype(float)
+        picture(axes[count + index], np.log10(relative.clip(1e-6)))
+        axes[count + index].images[0].set(cmap=colormaps["cividis"].resampled(8), clim=(-4, 0))
+        for place in (axes[index], axes[count + index]):
+            outline(place, as_array(inside))
+            box(place, 0, 0, inside.shape[1], inside.shape[0], edgecolor=MUTED, linewidth=0.6)
+        axes[count + index].set_title(f"half: {half_of(size)} px", fontsize=9)
+    for place, name in ((axes[0], "reachable"), (axes[count], "effective")):
+        place.text(-0.06 * inside.shape[1], inside.shape[0] / 2, name, ha="right", va="center", rotation=90)
+    return drawn
+
+
+def half_of(values: Tensor) -> int:
+    """Return how many of the largest values sum to half of all."""
+    sums = values.flatten().double().sort(descending=True).values.cumsum(0)
+    return int((sums < sums[-1] / 2).sum()) + 1
