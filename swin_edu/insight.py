@@ -6,7 +6,7 @@ Source: Liu et al. 2021 (Swin) for the attention; each method names its own.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -98,10 +98,17 @@ def look_into(block: SwinBlock | SwinBlockV2, x: Tensor, stride: int) -> BlockAt
     return BlockAttention(stride, (height, width), tokens[..., 0] - 1, mask, *parts)
 
 
-def walk_blocks(
-    model: SwinTransformer, images: Tensor
-) -> Iterator[tuple[int, SwinBlock | SwinBlockV2, Tensor, Tensor]]:
-    """Go through the blocks of a model: stride, block, the map that it gets, the map that it returns.
+class Step(NamedTuple):
+    """One block, on the way of images through a model."""
+
+    stride: int  # pixels from one token of the map to the next
+    block: SwinBlock | SwinBlockV2
+    before: Tensor  # the map (B, H, W, C) that the block gets
+    after: Tensor  # the map that it returns
+
+
+def walk_blocks(model: SwinTransformer, images: Tensor) -> Iterator[Step]:
+    """Go through the blocks of a model as images do.
 
     Raises ValueError when the model is in training mode.
     """
@@ -112,7 +119,7 @@ def walk_blocks(
         x = stage.merge(x)
         for block in stage.blocks:
             before, x = x, block(x)
-            yield model.embedding.patch * 2**number, block, before, x
+            yield Step(model.embedding.patch * 2**number, block, before, x)
 
 
 def check_evaluating(model: SwinTransformer) -> None:
@@ -127,7 +134,7 @@ def look_inside(model: SwinTransformer, images: Tensor) -> list[BlockAttention]:
 
     Raises ValueError when the model is in training mode.
     """
-    return [look_into(block, x, stride) for stride, block, x, _ in walk_blocks(model, images)]
+    return [look_into(step.block, step.before, step.stride) for step in walk_blocks(model, images)]
 
 
 def bias_tables(bias: Tensor) -> Tensor:
@@ -182,7 +189,7 @@ def unmerge(shares: Tensor, size: tuple[int, int]) -> Tensor:
 def mixing(seen: BlockAttention) -> Tensor:
     """Return rollout's matrices: residual and the heads' mean, half each, no padding; rows sum to 1.
 
-    Shape: -> (B, nW, N, N)
+    Shape: -> (B, H·W/M/M, M·M, M·M)
     Source: Abnar and Zuidema 2020 (arXiv 2005.00928), section 3.
     """
     weights = seen.weights.mean(2) * (seen.tokens >= 0)[:, None]
@@ -265,8 +272,8 @@ def effective_field(model: SwinTransformer, images: Tensor, sums: int = 8) -> Te
     """
     images, fields = images.clone().requires_grad_(), []
     generator = torch.Generator().manual_seed(0)
-    for _, _, _, x in walk_blocks(model, images):
-        middle = x[:, x.shape[1] // 2, x.shape[2] // 2]
+    for step in walk_blocks(model, images):
+        middle = step.after[:, step.after.shape[1] // 2, step.after.shape[2] // 2]
         weights = torch.randn(middle.shape[1], sums, generator=generator).to(middle)
         results = (middle @ weights).sum(0)
         gradients = [torch.autograd.grad(one, images, retain_graph=True)[0] for one in results]

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 import swin_edu
-from swin_edu import fast
-from swin_edu.block import SwinBlock
+from swin_edu import fast, insight
+from swin_edu.block import SwinBlock, WindowAttention
 from swin_edu.book.device import device
 from swin_edu.hierarchy import PatchMerging
 from swin_edu.model import SwinTransformer
@@ -31,7 +31,9 @@ SYMBOLS = {
     "M": (8, 4),
     "N": (9, 4),
     "P": (4, 2),
+    "Q": (2, 3),
     "h": (2, 3),
+    "nW": (3, 2),
     "s": (3, 1),
     # what stands in no shape line
     "drops": ([0.0, 0.1], [0.1]),
@@ -86,7 +88,7 @@ def size_of(text, symbols):
     return tuple(int(value) for value in values)
 
 
-def examples(B, H, W, C, D, K, M, N, P, h, s):
+def examples(B, H, W, C, D, K, M, N, P, Q, h, nW, s):
     """Arguments for what takes more than tensors and numbers, by function or class."""
     block = SwinBlock(C, h, M, s, drop=0.5).to(device())
     order, kinds = fast.window_order(H, W, M, s, device())
@@ -94,7 +96,25 @@ def examples(B, H, W, C, D, K, M, N, P, h, s):
     [chunk] = fast.cut_into_chunks(source, order, kinds, size=H * W)
     few = torch.zeros(K, dtype=torch.long, device=device())
     kernels, random = fast.Kernels("matrix product"), partial(torch.rand, device=device())
+    attention = WindowAttention(C, h, math.isqrt(N)).to(device())
+    free = torch.ones(nW, N, N, dtype=torch.bool, device=device())
+    seen, merged = (insight.look_into(block, random(B, H // n, W // n, C), n) for n in (1, 2))
+    shares = random(B, Q, H // 2, W // 2)
+    model = SwinTransformer(C, (K - 1, 1), (h, h), M, patch=P).to(device()).eval()
+    images, classes = random(B, 3, H, W), torch.zeros(B, dtype=torch.long, device=device())
     return {
+        insight.attention_parts: (attention, random(B * nW, N, C), free),
+        insight.windows_and_mask: (random(B, H, W, C), M, s),
+        insight.bias_tables: (random(h, M * M, M * M),),
+        insight.mean_distance: (seen,),
+        insight.hand_back: (seen, random(B, Q, H, W), insight.mixing(seen)),
+        insight.unmerge: (shares, (H, W)),
+        insight.mixing: (seen,),
+        insight.rollout: ([seen, merged], shares),
+        insight.to_pixels: (random(B, math.ceil(H / P), math.ceil(W / P)), P, H, W),
+        insight.class_evidence: (model, images, classes),
+        insight.reachable: ([seen, merged], 0, 0),
+        insight.effective_field: (model, images),
         fast.rows_of_tokens: (order, B),
         fast.take: (random(N, C), dataclasses.replace(chunk, source=few)),
         fast.join: ([random(N, C), random(K, C)],),

@@ -1,5 +1,6 @@
 """The drawings of chapter 11."""
 
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,7 +29,6 @@ from swin_edu.windows import window_reverse
 
 Place = tuple[int, int]  # row and column of a token
 DARK = 0.25  # of a picture outside the window
-PLATE = {"boxstyle": "round,pad=0.15", "fc": PAPER, "ec": "none", "alpha": 0.85}
 
 
 class Look(NamedTuple):
@@ -87,32 +87,22 @@ def frame(axes: Axes, look: Look, unit: int, height: float, width: float) -> Non
     axes.set(xlim=(-0.02 * width, 1.02 * width), ylim=(1.02 * height, -0.02 * height))
 
 
-def lit(axes: Axes, image: Tensor, look: Look, title: str = "", write: bool = True) -> None:
-    """Draw an image `(3, H, W)` as bright as the weights of one token; write the largest."""
+def lit(axes: Axes, image: Tensor, look: Look, title: str) -> None:
+    """Draw an image `(3, H, W)` as bright as the weights of one token."""
     height, width = image.shape[1:]
     stride, weights = look.seen.stride, as_array(look.values)
     light = np.where(look.window, 0.3 + 0.7 * weights / weights.max(), DARK)
     light = light.repeat(stride, 0).repeat(stride, 1)[:height, :width]
     picture(axes, pixels(image) * light[..., None], title)
     frame(axes, look, stride, height, width)
-    if not write:
-        return
-    row, column = divmod(int(weights.argmax()), weights.shape[1])
-    place = min((column + 0.5) * stride, width), min((row + 0.5) * stride, height)
-    text = f"{100 * weights.max():.0f} %"
-    axes.text(*place, text, ha="center", va="center", fontsize=7, bbox=PLATE, zorder=5)
 
 
-def lit_maps(image: Tensor, looks: dict[str, Look], columns: int = 6) -> Figure:
-    """Draw an image `(3, H, W)` once for each look, as bright as its weights."""
-    columns = min(columns, len(looks))
-    rows = -(-len(looks) // columns)
-    width, shape = 10 / columns, image.shape[1] / image.shape[2]
-    drawn, axes = figure(10, rows * (width * shape + 0.35), columns=columns, rows=rows)
-    for place, (title, look) in zip(axes, looks.items(), strict=False):
-        lit(place, image, look, title)
-    for place in axes[len(looks) :]:
-        place.axis("off")
+def lit_maps(image: Tensor, looks: dict[str, Look]) -> Figure:
+    """Draw an image `(3, H, W)` once for each look, as bright as its weights; the title says the largest."""
+    width = 10 / len(looks)
+    drawn, axes = figure(10, width * image.shape[1] / image.shape[2] + 0.3, columns=len(looks))
+    for place, (title, look) in zip(axes, looks.items(), strict=True):
+        lit(place, image, look, f"{title}: up to {100 * look.values.max().item():.0f} %")
     return drawn
 
 
@@ -211,7 +201,7 @@ def distances_of_heads(distances: dict[str, Tensor], alike: dict[str, float]) ->
     """Draw the mean distance of each head in pixels, a column for each block; a line for equal weights."""
     drawn, (axes,) = figure(8.6, 3)
     for x, (values, line) in enumerate(zip(distances.values(), alike.values(), strict=True)):
-        axes.hlines(line, x - 0.4, x + 0.4, color=ORANGE, linewidth=2, label=None if x else "equal weights")
+        axes.hlines(line, x - 0.4, x + 0.4, color=ORANGE, linewidth=2, label="" if x else "equal weights")
         for head, value in enumerate(values.tolist(), 1):
             at = x - 0.35 + 0.7 * (head - 0.5) / len(values)
             axes.plot(at, value, "o", color=BLUE, markersize=10)
@@ -223,26 +213,48 @@ def distances_of_heads(distances: dict[str, Tensor], alike: dict[str, float]) ->
     return drawn
 
 
-def maps_of_objects(images: Tensor, masks: Tensor, maps: dict[str, Tensor]) -> Figure:
-    """Draw images `(n, 3, H, W)` in rows, with maps `(n, H, W)` beside them and the object outlined in each.
+def maps_of_objects(
+    images: Tensor, objects: Tensor, maps: dict[str, Tensor], signed: Collection[str] = ()
+) -> Figure:
+    """Draw images `(n, 3, H, W)` in rows, maps `(n, H, W)` beside them, and the object's outline in each.
 
-    A map with negative values is drawn from blue over white to orange, any other from dark to bright.
+    Maps named in `signed` are blue below zero and orange above, the others dark to bright; each to its scale.
     """
     rows, columns = len(images), len(maps) + 1
     drawn, axes = figure(1.9 * columns, 1.9 * rows + 0.3, columns=columns, rows=rows)
-    for row, (image, mask) in enumerate(zip(images, masks, strict=True)):
+    for row, (image, inside) in enumerate(zip(images, objects, strict=True)):
         places = axes[row * columns : (row + 1) * columns]
         picture(places[0], pixels(image), "" if row else "picture")
         for place, (title, values) in zip(places[1:], maps.items(), strict=True):
             picture(place, as_array(values[row]), "" if row else title)
             limit = float(values[row].abs().max())
-            if values.min() < 0:
-                place.images[0].set(cmap=SIGNED, clim=(-limit, limit))
-            else:
-                place.images[0].set_clim(0, limit)
+            place.images[0].set_clim(-limit if title in signed else 0, limit)
+            place.images[0].set_cmap(SIGNED if title in signed else "cividis")
         for place in places:
-            outline(place, as_array(mask))
-            box(place, 0, 0, mask.shape[1], mask.shape[0], edgecolor=MUTED, linewidth=0.6)
+            outline(place, as_array(inside))
+            box(place, 0, 0, inside.shape[1], inside.shape[0], edgecolor=MUTED, linewidth=0.6)
+    return drawn
+
+
+def explanation(image: Tensor, best: dict[str, float], named: str, maps: dict[str, Tensor]) -> Figure:
+    """Draw an image `(3, H, W)`, bars of the likeliest classes, and maps `(H, W)` of what speaks for one.
+
+    Evidence is blue against the class and orange for it, other maps are dark to bright.
+    """
+    drawn, axes = figure(11, 2.5, columns=2 + len(maps))
+    picture(axes[0], pixels(image), "picture")
+    colors = [ORANGE if name == named else BLUE for name in best]
+    axes[1].barh(range(len(best)), list(best.values()), color=colors, height=0.4)
+    for row, (name, share) in enumerate(best.items()):
+        axes[1].text(0, row - 0.28, f"{name} {100 * share:.0f} %", va="bottom", fontsize=9)
+    axes[1].set(xlim=(0, 1), ylim=(len(best) - 0.5, -0.9), title="likeliest classes")
+    axes[1].axis("off")
+    for place, (title, values) in zip(axes[2:], maps.items(), strict=True):
+        signed = title.startswith("evidence")
+        picture(place, as_array(values), title + signed * f"\nfor {named}")
+        limit = float(values.abs().max())
+        place.images[0].set(cmap=SIGNED if signed else "cividis", clim=(-limit if signed else 0, limit))
+        box(place, 0, 0, values.shape[1], values.shape[0], edgecolor=MUTED, linewidth=0.6)
     return drawn
 
 

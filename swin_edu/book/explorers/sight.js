@@ -117,7 +117,7 @@ function draw(context, state, data) {
   title(context, fourth, "bias: position");
   signed(context, fourth, photo, found, bias, limit);
   for (const left of PANEL.lefts) frame(context, left, photo, found, state);
-  under(context, first, "orange: window; hatched: masked");
+  under(context, first, "hatched: masked");
   under(context, second, `brightest ${perCent(most)} %, padding ${perCent(padding)} %`);
   for (const left of [third, fourth]) under(context, left, `blue −${limit.toFixed(1)} to orange ${limit.toFixed(1)}`);
   heads(context, found, state);
