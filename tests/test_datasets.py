@@ -6,7 +6,7 @@ import torch
 
 from swin_edu.book import datasets, drawings
 from swin_edu.book.datasets import cifar10, digits, load_dataset, scenes
-from swin_edu.book.scenes import CLASSES, draw_scene, main_object
+from swin_edu.book.scenes import CLASSES, draw_scene
 
 
 def check_kinds(dataset):
@@ -47,21 +47,21 @@ def test_a_seed_splits_the_digits_in_one_way():
         digits(-1)
 
 
-def test_scenes_are_labelled_with_the_class_of_the_main_object():
+def test_scenes_have_one_object_and_its_class():
     dataset = scenes(30, 20, 32)
     check_kinds(dataset)
     assert dataset.name == "scenes" and dataset.classes == CLASSES
     assert dataset.training.images.shape == (30, 3, 32, 32) and len(dataset.held_out.images) == 20
     for part, first in ((dataset.training, 0), (dataset.held_out, datasets.MOST_SCENES)):
         for number, (image, label) in enumerate(zip(part.images, part.labels, strict=True)):
-            scene = draw_scene(first + number, 32)
-            assert torch.equal(image, scene.image) and label == scene.labels[main_object(scene)]
+            scene = draw_scene(first + number, 32, objects=1)
+            assert torch.equal(image, scene.image) and [label] == scene.labels.tolist()
     assert scenes(30, 20, 32) is dataset  # drawn once
 
 
 def test_no_scene_is_both_trained_on_and_held_out(monkeypatch):
     seeds, scene = [], draw_scene(7, 16)
-    monkeypatch.setattr(datasets, "draw_scene", lambda seed, size: seeds.append(seed) or scene)
+    monkeypatch.setattr(datasets, "draw_scene", lambda seed, size, objects: seeds.append(seed) or scene)
     monkeypatch.setattr(datasets, "MOST_SCENES", 40)  # at the very limit, too
     dataset = scenes.__wrapped__(40, 40)
     assert sorted(seeds) == list(range(80)) == [*seeds[:40], *seeds[40:]]
@@ -70,7 +70,7 @@ def test_no_scene_is_both_trained_on_and_held_out(monkeypatch):
 
 def test_scenes_by_default_are_4000_and_1000(monkeypatch):
     calls, scene = [], draw_scene(7, 16)
-    monkeypatch.setattr(datasets, "draw_scene", lambda seed, size: calls.append(size) or scene)
+    monkeypatch.setattr(datasets, "draw_scene", lambda seed, size, objects: calls.append(size) or scene)
     dataset = scenes.__wrapped__()
     assert len(dataset.training.labels) == 4000 and len(dataset.held_out.labels) == 1000
     assert set(calls) == {64}

@@ -129,8 +129,8 @@ def test_radii_run_from_small_to_large_with_one_clearly_the_largest(count):
     assert all(len(radii) == count for radii in many)
     if count:
         largest = [max(radii) for radii in many]
-        assert max(largest) == 14 and min(map(min, many)) == 4
-        assert min(largest) == (4 if count == 1 else 5)
+        assert max(largest) == 16 and min(largest) == 8
+        assert min(map(min, many)) == (8 if count == 1 else 4)
     if count > 1:
         assert all(sorted(radii)[-1] >= 1.25 * sorted(radii)[-2] for radii in many)
         assert len({radii.index(max(radii)) for radii in many}) == count  # at the back, in front, between
@@ -217,20 +217,16 @@ def far_inside(mask, pixels):
 
 
 def test_objects_stand_out_from_the_background_also_without_colour():
-    lights = 0
     for scene in SCENES:
         grey = brightness(scene.image)
         objects = scene.masks.any(0)
         ground = grey[far_inside(~objects, 4)]  # the points of a star fade out slowly
         drawn = np.concatenate([grey[far_inside(mask, 1)] for mask in scene.masks])
-        light = ground.mean() > 128
-        lights += light
         assert np.ptp(ground) <= 22  # its texture is no rival to the shapes,
         colours = scene.image[:, far_inside(~objects, 4)].int()
         assert (colours.amax(0) - colours.amin(0)).max() <= 128  # nor are its colours
         if drawn.size:
-            assert (ground.min() - drawn.max() if light else drawn.min() - ground.max()) > 38
-    assert 150 < lights < 250
+            assert drawn.min() - ground.max() > 38
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -336,7 +332,7 @@ def test_a_seed_gives_the_same_bytes_on_every_machine():
         for seed in range(25):
             for part in draw_scene(seed, size):
                 digest.update(part.numpy().astype(part.numpy().dtype.newbyteorder("<")).tobytes())
-    assert digest.hexdigest()[:16] == "d992b8a121d073c5"
+    assert digest.hexdigest()[:16] == "b8468a3d823c88cd"
 
 
 def test_no_direction_lies_between_two_steps_of_rounding():

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from swin_edu.book.scenes import CLASSES, draw_scene, main_object, whole
+from swin_edu.book.scenes import CLASSES, draw_scene, whole
 
 
 class Labelled(NamedTuple):
@@ -67,7 +67,7 @@ def digits(seed: int = 0) -> Dataset:
 
 @functools.cache
 def scenes(training: int = 4000, held_out: int = 1000, size: int = 64) -> Dataset:
-    """Return drawn scenes of `size` pixels, each with the class of its main object.
+    """Return drawn scenes of `size` pixels with one object each, and its class.
 
     Seeds to train on count up from 0, held-out seeds from 1,000,000: no numbers of scenes make them meet.
     """
@@ -84,9 +84,9 @@ def scenes(training: int = 4000, held_out: int = 1000, size: int = 64) -> Datase
 def _drawn(seeds: range, size: int) -> Labelled:
     images, labels = [], []
     for seed in seeds:
-        scene = draw_scene(seed, size)
+        scene = draw_scene(seed, size, objects=1)
         images.append(scene.image)
-        labels.append(scene.labels[main_object(scene)])
+        labels.append(scene.labels[0])
     return Labelled(torch.stack(images), torch.stack(labels))
 
 

@@ -104,8 +104,8 @@ def _arrange(rng: np.random.Generator, size: int, count: int) -> tuple[list[Shap
 
 
 def _radii(rng: np.random.Generator, size: int, count: int) -> list[float]:
-    """Return radii of discs from 1/16 to 7/32 of the side, the largest at least 1.25 times the next."""
-    largest = int(rng.integers(32 if count == 1 else 40, 113))
+    """Return radii of discs: the largest from 1/8 to 1/4 of the side, the others down to 1/16."""
+    largest = int(rng.integers(64, 129))
     others = [int(rng.integers(32, largest * 4 // 5 + 1)) for _ in range(count - 1)]
     return [int(radius) * size / 512 for radius in rng.permutation([largest, *others][:count])]
 
@@ -147,16 +147,15 @@ def _pixels(side: int) -> np.ndarray:
 
 
 def _paint(rng: np.random.Generator, size: int, shapes: list[Shape]) -> np.ndarray:
-    """Return the picture `(3, size, size)`: dark objects on a light background, or light ones on a dark."""
-    light, hue = bool(rng.integers(2)), int(rng.integers(360))
-    bright = int(rng.integers(215, 240) if light else rng.integers(15, 40))
-    tones = [_colour(hue, tone, pure=0.5) for tone in (bright, bright - 20 if light else bright + 20)]
+    """Return the picture `(3, size, size)`: objects that are lighter than the background."""
+    hue, bright = int(rng.integers(360)), int(rng.integers(15, 40))
+    tones = [_colour(hue, tone, pure=0.5) for tone in (bright, bright + 20)]
     period = size * int(rng.integers(4, 8)) / 64
     picture = _textured(rng, size, period, int(rng.integers(360)), *tones)
     for shape in shapes:
         hue += int(rng.integers(60, 76))  # after four objects the first hue is not yet reached again
-        bright = int(rng.integers(90, 140) if light else rng.integers(100, 150))
-        tones = [_colour(hue, tone) for tone in (bright, bright - 60 if light else bright + 70)]
+        bright = int(rng.integers(100, 150))
+        tones = [_colour(hue, tone) for tone in (bright, bright + 70)]
         period = max(shape.radius * int(rng.integers(5, 9)) / 8, size / 16)
         stamp = _textured(rng, len(shape.depth), period, shape.angle, *tones)
         under = picture[:, *shape.place]

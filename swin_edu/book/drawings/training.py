@@ -1,14 +1,15 @@
-"""The drawings of the pictures that models are trained on."""
+"""The drawings of the chapter on training, and of the pictures that models are trained on."""
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 
 from swin_edu.book.drawings.common import pixels
 from swin_edu.book.scenes import CLASSES, Scene
-from swin_edu.book.style import BLUE, GREEN, INK, ORANGE, PAPER, PURPLE, box, figure, picture
+from swin_edu.book.style import BLUE, GREEN, INK, MUTED, ORANGE, PAPER, PURPLE, box, figure, picture
 
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE)
 
@@ -59,3 +60,83 @@ def inside(mask: Tensor) -> tuple[float, float]:
     seen = mask.nonzero().float()
     y, x = seen[(seen - seen.mean(0)).norm(dim=1).argmin()].tolist()
     return x + 0.5, y + 0.5
+
+
+def learning_curves(losses: list[float], accuracies: list[float]) -> Figure:
+    """Draw the loss and the share of right answers after each epoch, the best of them marked."""
+    drawn, (left, right) = figure(9, 2.9, columns=2)
+    epochs = np.arange(1, len(losses) + 1)
+    left.plot(epochs, losses)
+    left.set(title="mean loss of an epoch", xlabel="epoch", ylim=(0, None))
+    right.plot(epochs, accuracies, color=ORANGE)
+    best = int(np.argmax(accuracies))
+    right.plot(best + 1, accuracies[best], "o", color=INK)
+    text = f"best: {accuracies[best]:.1%}, epoch {best + 1}"
+    right.annotate(
+        text,
+        (best + 1, accuracies[best]),
+        (0.97, 0.3),
+        textcoords="axes fraction",
+        ha="right",
+        arrowprops={"arrowstyle": "-", "color": MUTED, "shrinkB": 5},
+    )
+    right.set(title="right answers, held-out images", xlabel="epoch", ylim=(0, 1.02))
+    right.yaxis.set_major_formatter(PercentFormatter(1))
+    return drawn
+
+
+def rate_schedule(rates: list[float], warm: int) -> Figure:
+    """Draw the learning rate of each step; `warm` steps are the warm-up."""
+    drawn, (axes,) = figure(8, 2.4)
+    axes.plot(np.arange(1, len(rates) + 1), rates)
+    axes.axvspan(1, warm, color=ORANGE, alpha=0.25, linewidth=0)
+    axes.annotate("warm-up", (warm, max(rates) / 4), (8, 0), textcoords="offset points", va="center")
+    axes.set(xlabel="step", ylabel="learning rate", ylim=(0, None), xlim=(1, len(rates)))
+    return drawn
+
+
+def branch_sizes(sizes: dict[str, list[float]]) -> Figure:
+    """Draw how large the branch of each block is beside what it is added to, for several ways to begin."""
+    drawn, (axes,) = figure(8, 2.6)
+    for marker, (name, values) in zip("os^", sizes.items(), strict=False):
+        axes.plot(range(1, len(values) + 1), values, marker=marker, label=name)
+    axes.set(
+        xlabel="branch, from first to last",
+        ylabel="length of branch / length of x",
+        ylim=(0, None),
+        xticks=range(1, 1 + max(map(len, sizes.values()))),
+    )
+    axes.legend(frameon=False)
+    return drawn
+
+
+def smoothed_losses(margins: Tensor, losses: dict[str, Tensor]) -> Figure:
+    """Draw the loss of one answer against how far its score lies above the others."""
+    drawn, (axes,) = figure(8, 2.6)
+    for style, (name, values) in zip(("-", "--"), losses.items(), strict=True):
+        axes.plot(margins, values, style, label=name)
+        lowest = int(values.argmin())
+        axes.plot(margins[lowest], values[lowest], "o", color=INK)
+    axes.set(xlabel="score of the true class minus score of each other class", ylabel="loss", ylim=(0, None))
+    axes.legend(frameon=False)
+    return drawn
+
+
+def spreads(results: dict[str, dict[str, list[float]]], baseline: str) -> Figure:
+    """Draw accuracies of several seeds, a row for each variant, their mean as a line; one panel a task.
+
+    The dashed line is the mean of the variant called `baseline`.
+    """
+    names = list(next(iter(results.values())))
+    drawn, axes = figure(10, 0.42 * len(names) + 1.1, columns=len(results), sharey=True)
+    for place, (task, variants) in zip(axes, results.items(), strict=True):
+        place.axvline(float(np.mean(variants[baseline])), color=MUTED, linestyle="--", linewidth=1)
+        for row, name in enumerate(names):
+            values = np.array(variants[name])
+            place.plot(values, [row] * len(values), "o", color=BLUE, alpha=0.55, markersize=6)
+            place.plot([values.mean()] * 2, [row - 0.3, row + 0.3], color=INK, linewidth=2.5)
+            spread = f"{values.mean():.1%} ± {values.std(ddof=1):.1%}"
+            place.annotate(spread, (1.02, row), xycoords=("axes fraction", "data"), va="center", fontsize=9)
+        place.set(title=task, yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
+        place.xaxis.set_major_formatter(PercentFormatter(1))
+    return drawn

@@ -1,0 +1,83 @@
+"""``python3 -m swin_edu train``: train a small Swin, watch it, stop it, go on."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from swin_edu.book.datasets import load_dataset
+from swin_edu.book.device import device
+from swin_edu.book.drawings import learning_curves
+from swin_edu.book.style import png
+from swin_edu.book.trained import save_trained
+from swin_edu.fast import fast
+from swin_edu.training import RECIPES, History, small_swin, train
+
+
+def main(data: str, out: Path, seed: int, epochs: int | None, quick: bool) -> int:
+    """Train on a dataset, and write the best weights and the curves into the folder `out`."""
+    try:
+        return run(data, out, seed, epochs, quick)
+    except (OSError, ValueError, FloatingPointError) as problem:
+        print(f"swin_edu: {problem}", file=sys.stderr)
+        return 1
+
+
+def run(data: str, out: Path, seed: int, epochs: int | None, quick: bool) -> int:
+    """Do what `main` says; raise OSError, ValueError or FloatingPointError where that cannot be."""
+    dataset = load_dataset(data)
+    recipe = RECIPES[dataset.name]
+    if epochs is not None:
+        recipe = replace(recipe, epochs=epochs)
+    torch.manual_seed(seed)
+    model = small_swin(recipe, len(dataset.classes)).to(device())
+    weights, state = out / f"{dataset.name}.safetensors", out / f"{dataset.name}_state.safetensors"
+    print(
+        f"{len(dataset.training.labels):,} images of {dataset.name}, {count(model):,} parameters, {device()}"
+    )
+    with tqdm(total=recipe.epochs, unit="epoch", dynamic_ncols=True) as bar:
+        history = train(
+            fast(model) if quick else model,
+            dataset.training,
+            dataset.held_out,
+            recipe,
+            seed,
+            state,
+            shown_on(bar),
+        )
+    if not history.losses:
+        print("stopped before the first epoch was done; nothing is written")
+        return 130
+    command = f"python3 -m swin_edu train {data} --seed {seed} --epochs {recipe.epochs}"
+    accuracy = history.accuracies[history.best]
+    save_trained(model, weights, recipe, dataset.classes, command, accuracy)
+    (out / f"{dataset.name}.png").write_bytes(png(learning_curves(history.losses, history.accuracies)))
+    print(
+        f"epoch {history.best + 1} is the best: {accuracy:.1%} of {len(dataset.held_out.labels)} images right"
+    )
+    print(f"{weights}\n{weights.with_suffix('.png')}")
+    if len(history.losses) < recipe.epochs:
+        print(f"stopped after {len(history.losses)} of {recipe.epochs} epochs; the same command goes on")
+        return 130
+    state.unlink()
+    return 0
+
+
+def count(model: torch.nn.Module) -> int:
+    """Return the number of parameters."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def shown_on(bar: tqdm) -> Callable[[History], None]:
+    """Return what shows each epoch's figures on a progress bar."""
+
+    def watch(history: History) -> None:
+        bar.set_postfix(
+            loss=f"{history.losses[-1]:.2f}", right=f"{history.accuracies[-1]:.1%}", refresh=False
+        )
+        bar.update(len(history.losses) - bar.n)
+
+    return watch

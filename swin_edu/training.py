@@ -1,0 +1,322 @@
+"""Training: the original recipe in short, kept step by step so that it can go on after any end.
+
+Source: Liu et al. 2021 (Swin), section 4.1 and appendix A2.1, and the authors' code.
+"""
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from swin_edu.checkpoints import read_about, read_weights, save_weights
+from swin_edu.model import SwinTransformer
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A small model, and how it is trained; the defaults are for the handwritten digits."""
+
+    channels: int = 32
+    depths: tuple[int, ...] = (2, 2)
+    heads: tuple[int, ...] = (2, 4)
+    window: int = 2
+    patch: int = 2
+    version: int = 1
+    stochastic_depth: float = 0.1
+    epochs: int = 40
+    batch: int = 64
+    learning_rate: float = 3e-3  # the highest
+    warmup: float = 0.1  # share of the steps
+    weight_decay: float = 0.05
+    label_smoothing: float = 0.1
+    largest_gradient: float = 5.0  # length of all gradients together
+    # how far an image may be changed, at random:
+    turn: float = 15.0  # degrees
+    stretch: float = 0.1  # share of the size
+    move: float = 1.0  # pixels
+    mirror: float = 0.0  # share of the images
+    beyond: str = "zeros"  # what lies beyond the border, or "reflection"
+
+
+RECIPES = {
+    "digits": Recipe(),
+    "scenes": Recipe(
+        channels=24,
+        depths=(2, 2, 2),
+        heads=(2, 4, 8),
+        window=4,
+        patch=4,
+        stochastic_depth=0.0,
+        epochs=24,
+        turn=180,
+        move=4,
+        mirror=0.5,
+        beyond="reflection",
+    ),
+    "CIFAR-10": Recipe(
+        channels=48,
+        depths=(2, 2, 2),
+        heads=(3, 6, 12),
+        window=4,
+        epochs=60,
+        batch=128,
+        learning_rate=1e-3,
+        move=4,
+        mirror=0.5,
+        beyond="reflection",
+    ),
+}
+
+
+def small_swin(recipe: Recipe, classes: int) -> SwinTransformer:
+    """Build the model of a recipe, with weights large enough for few channels."""
+    model = SwinTransformer(
+        recipe.channels,
+        recipe.depths,
+        recipe.heads,
+        recipe.window,
+        classes,
+        recipe.version,
+        recipe.stochastic_depth,
+        recipe.patch,
+    )
+    for layer in model.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.trunc_normal_(layer.weight, std=layer.in_features**-0.5)
+    return model
+
+
+def normalise(images: Tensor) -> Tensor:
+    """Return images as numbers from -1 to 1: bytes, 0 to 255, or floats, 0 to 1.
+
+    Shape: (B, 3, H, W) -> (B, 3, H, W)
+    """
+    return images * 2 - 1 if images.is_floating_point() else images / 127.5 - 1
+
+
+def vary(images: Tensor, recipe: Recipe) -> Tensor:
+    """Turn, stretch, move and mirror images of bytes at random, as far as the recipe says; return floats.
+
+    Shape: (B, 3, H, W) -> (B, 3, H, W)
+    """
+    batch, _, height, width = images.shape
+    turn, stretch, right, down = 2 * torch.rand(4, batch) - 1  # each from -1 to 1
+    angle, size = math.radians(recipe.turn) * turn, 1 + recipe.stretch * stretch
+    mirror = torch.where(torch.rand(batch) < recipe.mirror, -1, 1)
+    # Where the centre of each new pixel lies in the old image: from -1 to 1 across and down.
+    rows = [
+        [mirror * size * angle.cos(), -size * angle.sin(), right * recipe.move * 2 / width],
+        [mirror * size * angle.sin(), size * angle.cos(), down * recipe.move * 2 / height],
+    ]
+    matrices = torch.stack([torch.stack(row, dim=1) for row in rows], dim=1).to(images.device)
+    places = F.affine_grid(matrices, list(images.shape), align_corners=False)
+    return F.grid_sample(images / 255, places, padding_mode=recipe.beyond, align_corners=False)
+
+
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:
+    """Return the parameters in two groups for the optimiser: the matrices decay, all else does not.
+
+    All else: biases, norms, position tables or networks, scales of cosines.
+    Source: the authors' code (set_weight_decay, no_weight_decay_keywords).
+    """
+    matrices: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
+    for name, parameter in model.named_parameters():
+        decays = parameter.ndim == 2 and ".position." not in name
+        (matrices if decays else others).append(parameter)
+    return [
+        {"params": matrices, "weight_decay": weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+
+
+def learning_rate(step: int, steps: int, recipe: Recipe) -> float:
+    """Return the rate of a step: it rises evenly in the warm-up, then falls to 0 along half a cosine."""
+    warm = round(recipe.warmup * steps)
+    if step < warm:
+        return recipe.learning_rate * (step + 1) / warm
+    return recipe.learning_rate * (1 + math.cos(math.pi * (step - warm) / (steps - warm))) / 2
+
+
+@dataclass
+class History:
+    """What training has reached: one number for each epoch."""
+
+    losses: list[float] = field(default_factory=list)  # mean over the steps
+    accuracies: list[float] = field(default_factory=list)  # share of held-out images
+
+    def add(self, loss: float, accuracy: float) -> None:
+        """Note one more epoch."""
+        self.losses, self.accuracies = [*self.losses, loss], [*self.accuracies, accuracy]
+
+    @property
+    def best(self) -> int:
+        """The epoch with the highest accuracy, the first of them; counted from 0."""
+        return self.accuracies.index(max(self.accuracies))
+
+
+def train_step(
+    model: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor, recipe: Recipe
+) -> float:
+    """Change the weights once, by the gradient of the loss of some images; return the loss."""
+    scores = model(normalise(vary(images, recipe)))
+    loss = F.cross_entropy(scores, labels, label_smoothing=recipe.label_smoothing)
+    optimizer.zero_grad()
+    loss.backward()
+    nn.utils.clip_grad_norm_(model.parameters(), recipe.largest_gradient)
+    optimizer.step()
+    return loss.item()
+
+
+@torch.no_grad()
+def accuracy(model: nn.Module, images: Tensor, labels: Tensor, batch: int = 256) -> float:
+    """Return the share of images `(N, 3, H, W)` whose highest score is that of their label."""
+    was_training, where = model.training, next(model.parameters()).device
+    model.eval()
+    right = sum(
+        int((model(normalise(some.to(where))).argmax(1) == of.to(where)).sum())
+        for some, of in zip(images.split(batch), labels.split(batch), strict=True)
+    )
+    model.train(was_training)
+    return right / len(labels)
+
+
+@contextmanager
+def repeatable(seed: int, where: torch.device) -> Iterator[None]:
+    """Draw the random numbers of a seed, leave the caller's alone, and on a CPU add in one fixed order."""
+    before = torch.are_deterministic_algorithms_enabled()
+    with torch.random.fork_rng([where] if where.type == "cuda" else []):
+        torch.manual_seed(seed)
+        torch.use_deterministic_algorithms(before or where.type == "cpu")
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(before)
+
+
+def train_epoch(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    images: Tensor,
+    labels: Tensor,
+    recipe: Recipe,
+    epoch: int,
+) -> float:
+    """Take all images once, in a random order, batch by batch; return the mean loss.
+
+    Images that do not fill a batch wait for the next epoch, which has another order.
+    Raises FloatingPointError when a loss is not finite.
+    """
+    model.train()
+    batches = torch.randperm(len(images)).to(images.device).split(recipe.batch)[: len(images) // recipe.batch]
+    losses = []
+    for step, chosen in enumerate(batches, epoch * len(batches)):
+        rate = learning_rate(step, recipe.epochs * len(batches), recipe)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        losses.append(train_step(model, optimizer, images[chosen], labels[chosen], recipe))
+        if not math.isfinite(losses[-1]):
+            raise FloatingPointError(
+                f"the loss is {losses[-1]} in step {step}, at learning rate {rate:.1e}; take a smaller one"
+            )
+    return sum(losses) / len(losses)
+
+
+def train(
+    model: SwinTransformer,
+    training: tuple[Tensor, Tensor],
+    held_out: tuple[Tensor, Tensor],
+    recipe: Recipe,
+    seed: int = 0,
+    state: Path | None = None,
+    watch: Callable[[History], None] = lambda history: None,
+) -> History:
+    """Train the model; return what each epoch reached. However it ends, the model has the best weights.
+
+    `training` and `held_out` are images `(N, 3, H, W)` and labels `(N,)`. `state` is a file, written after
+    each epoch, from which training goes on if it is there. `watch` is called after each epoch. An interrupt
+    (Ctrl-C) only ends training early.
+    Raises ValueError when there are fewer images than a batch or the state is that of another training, and
+    FloatingPointError when the loss is not finite.
+    """
+    where = next(model.parameters()).device
+    images, labels = (x.to(where) for x in training)
+    if len(images) < recipe.batch:
+        raise ValueError(f"there are {len(images)} images; a batch needs {recipe.batch}")
+    about = json.dumps({"seed": seed, "images": len(images), **asdict(recipe)})
+    optimizer = torch.optim.AdamW(parameter_groups(model, recipe.weight_decay))
+    history, best = History(), copy_of(model.state_dict())
+    if state is not None and state.exists():
+        history, best = load_state(state, about, model, optimizer)
+    try:
+        for epoch in range(len(history.losses), recipe.epochs):
+            with repeatable(1_000_003 * seed + epoch, where):
+                loss = train_epoch(model, optimizer, images, labels, recipe, epoch)
+            history.add(loss, accuracy(model, *held_out))
+            if history.best == epoch:
+                best = copy_of(model.state_dict())
+            if state is not None:
+                save_state(state, about, model, optimizer, history, best)
+            watch(history)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        model.load_state_dict(best)
+        model.eval()
+    return history
+
+
+def copy_of(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return copies that later steps do not change."""
+    return {name: tensor.detach().clone() for name, tensor in weights.items()}
+
+
+def save_state(
+    path: Path,
+    about: str,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    history: History,
+    best: Mapping[str, Tensor],
+) -> None:
+    """Write all that training needs to go on after this epoch."""
+    series = {"losses": history.losses, "accuracies": history.accuracies}
+    groups = {
+        "model": model.state_dict(),
+        "best": best,
+        "history": {name: torch.tensor(values, dtype=torch.float64) for name, values in series.items()},
+        **{f"optimizer.{number}": values for number, values in optimizer.state_dict()["state"].items()},
+    }
+    named = {f"{group}.{name}": x for group, values in groups.items() for name, x in values.items()}
+    save_weights(named, path, {"training": about})
+
+
+def load_state(
+    path: Path, about: str, model: nn.Module, optimizer: torch.optim.Optimizer
+) -> tuple[History, dict[str, Tensor]]:
+    """Set model and optimiser to where a file left off; return what was reached, and the best weights.
+
+    Raises ValueError when the file is damaged or the state of another training.
+    """
+    saved = read_weights(path)
+    if (found := read_about(path).get("training")) != about:
+        raise ValueError(f"{path} is the state of another training, {found}; this one is {about}")
+
+    def group(begin: str) -> dict[str, Tensor]:
+        return {name[len(begin) :]: x for name, x in saved.items() if name.startswith(begin)}
+
+    model.load_state_dict(group("model."))
+    optimizer.load_state_dict(
+        {
+            "state": {i: group(f"optimizer.{i}.") for i, _ in enumerate(list(model.parameters()))},
+            "param_groups": optimizer.state_dict()["param_groups"],
+        }
+    )
+    history = {name: values.tolist() for name, values in group("history.").items()}
+    return History(**history), group("best.")
