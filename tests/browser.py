@@ -12,6 +12,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
@@ -21,11 +22,13 @@ from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 from swin_edu.book import explorers
+from swin_edu.book.datasets import digits
 from swin_edu.book.explorers.base import STATE_MIME, Explorer
 from swin_edu.book.images import sample_image
 from swin_edu.book.site import enliven, live_module
 from swin_edu.insight import look_inside
 from swin_edu.model import SwinTransformer
+from swin_edu.training import RECIPES, small_swin
 
 # Look at the explorer's canvas and slider in every frame.
 RECORD = """(input) => {
@@ -40,6 +43,19 @@ RECORD = """(input) => {
     requestAnimationFrame(frame);
   };
   frame();
+}"""
+# Every text that the page writes, where, how large, and whether it is bold.
+WRITTEN = """() => {
+  window.written = [];
+  const write = CanvasRenderingContext2D.prototype.fillText;
+  CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
+    const width = this.measureText(text).width;
+    const left = x - { left: 0, center: width / 2, right: width }[this.textAlign];
+    const size = parseFloat(/([0-9.]+)px/.exec(this.font)[1]);
+    window.written.push({ text, left, right: left + width, y, size, bold: /bold|700/.test(this.font) });
+    write.call(this, text, x, y);
+  };
+  window.dispatchEvent(new Event("resize"));
 }"""
 NAMES = (
     "chromium",
@@ -209,6 +225,8 @@ def example(name: str) -> Explorer:
     given = {"image": sample_image(), "profiles": PROFILES, "bounds": BOUNDS}
     if name == "Sight":
         given |= seen_pictures()
+    if name == "Moves":
+        given |= read_digits()
     return kind(**{key: given[key] for key in inspect.signature(kind).parameters if key in given})
 
 
@@ -225,6 +243,14 @@ def seen_pictures(version: int = 1, height: int = 64, width: int = 64) -> dict:
     return {"images": images, "blocks": look_inside(model, 2 * images - 1)}
 
 
+def read_digits() -> dict:
+    """Return a small model as it stands before training, and 60 digits with their classes."""
+    torch.manual_seed(0)
+    model = small_swin(replace(RECIPES["digits"], channels=8, heads=(1, 2)), 10)
+    images, labels = digits().held_out
+    return {"model": model, "images": images[:60], "labels": labels[:60]}
+
+
 def load(page: Page, script: str, names: list[str]) -> None:
     """Give the page the functions of an explorer's module as globals."""
     source = f"{live_module(script)}\nObject.assign(window, {{ {', '.join(names)}, ready: true }});"
@@ -239,6 +265,13 @@ def show_live(page: Page, explorer: Explorer) -> None:
     [script] = enliven(output)
     page.set_content(f'{output.data["text/html"]}<script type="module">{live_module(script)}</script>')
     page.wait_for_selector(".swin-explorer canvas")
+
+
+def written(page: Page, explorer: Explorer) -> list[dict]:
+    """Show the explorer; return every text that it writes on its canvas, with its place."""
+    show_live(page, explorer)
+    page.evaluate(WRITTEN)
+    return page.evaluate("() => window.written")
 
 
 def canvas_pixels(page: Page) -> np.ndarray:

@@ -7,7 +7,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 import traitlets
-from browser import BOUNDS, PROFILES, canvas_pixels, load, show_live
+from browser import BOUNDS, PROFILES, canvas_pixels, load, show_live, written
 
 from swin_edu.book import style
 from swin_edu.book.explorers import TimeBars
@@ -228,27 +228,6 @@ def test_a_bound_beyond_all_times_sets_the_scale(page):
     drawn = canvas_pixels(page)
     assert length(drawn, 248, style.BLUE) == pytest.approx(384 / 2, abs=2.5)
     assert (drawn[248, 519:521] < 128).all()
-
-
-# Every text that the page writes, and whether it is bold.
-WRITTEN = """() => {
-  window.written = [];
-  const write = CanvasRenderingContext2D.prototype.fillText;
-  CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
-    const width = this.measureText(text).width;
-    const left = { left: x, right: x - width }[this.textAlign];
-    const size = parseFloat(/([0-9.]+)px/.exec(this.font)[1]);
-    window.written.push({ text, left, right: left + width, y, size, bold: /bold|700/.test(this.font) });
-    write.call(this, text, x, y);
-  };
-  window.dispatchEvent(new Event("resize"));
-}"""
-
-
-def written(page, explorer):
-    show_live(page, explorer)
-    page.evaluate(WRITTEN)
-    return page.evaluate("() => window.written")
 
 
 @pytest.mark.parametrize("state", STATES)

@@ -3,6 +3,7 @@
 from swin_edu.book.explorers.architecture import Architecture
 from swin_edu.book.explorers.attention import Attention
 from swin_edu.book.explorers.block import Block
+from swin_edu.book.explorers.moves import Moves
 from swin_edu.book.explorers.neighbours import Neighbours
 from swin_edu.book.explorers.overview import Overview
 from swin_edu.book.explorers.patches import Patches
@@ -18,6 +19,7 @@ __all__ = [
     "Architecture",
     "Attention",
     "Block",
+    "Moves",
     "Neighbours",
     "Overview",
     "Patches",
