@@ -18,16 +18,21 @@ class LiveTraining(anywidget.AnyWidget):
     losses = traitlets.List(traitlets.Float()).tag(sync=True)
     accuracies = traitlets.List(traitlets.Float()).tag(sync=True)
     seconds = traitlets.Float().tag(sync=True)  # since the start
+    seconds_left = traitlets.Float().tag(sync=True)  # if all epochs take as long as those shown
 
     def __init__(self, epochs: int) -> None:
         super().__init__(epochs=epochs)
         self.begin = time.perf_counter()
+        self.shown = 0  # fewer than epochs done where training goes on from a file
 
     def show(self, history: History) -> None:
         """Draw what was reached until now."""
-        with self.hold_sync():
+        self.shown += 1
+        seconds = time.perf_counter() - self.begin
+        with self.hold_sync():  # one message
             self.losses, self.accuracies = history.losses, history.accuracies
-            self.seconds = time.perf_counter() - self.begin
+            self.seconds_left = seconds / self.shown * (self.epochs - len(history.losses))
+            self.seconds = seconds
 
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict, dict]:
         live, metadata = super()._repr_mimebundle_(**options) or ({}, {})
