@@ -226,17 +226,11 @@ def class_evidence(
     `after` is the stage whose map is taken, 0 for the patches; without it, the last map after its norm, where
     the sum is exactly the score less the bias of the class. The size is that of a model of two stages.
     Raises ValueError when there is no such stage or class, or when the model is in training mode.
-    Source: Zhou et al. 2016 (arXiv 1512.04150); Shrikumar et al. 2016 (arXiv 1605.01713), for earlier maps.
+    Source: Zhou et al. 2016 (arXiv 1512.04150); for earlier maps Shrikumar et al. 2016 (arXiv 1605.01713).
     """
-    check_evaluating(model)
     layers = [model.embedding, *model.stages, model.norm]
-    if after is not None and not 0 <= after < len(layers) - 1:
-        raise ValueError(f"after is {after}; the model has stages 1 to {len(layers) - 2}, and 0 for patches")
-    if not 0 <= int(classes.min()) <= int(classes.max()) < model.head.out_features:
-        raise ValueError(
-            f"classes holds {classes.tolist()}; they must be from 0 to {model.head.out_features - 1}"
-        )
     first = len(layers) if after is None else after + 1
+    check_evidence(model, classes, after)
     x = images
     with torch.no_grad():
         for layer in layers[:first]:
@@ -248,6 +242,16 @@ def class_evidence(
         chosen = model.head(y.mean(dim=(1, 2))).gather(1, classes[:, None])
         (gradient,) = torch.autograd.grad(chosen.sum(), x)
     return (x * gradient).sum(-1).detach()
+
+
+def check_evidence(model: SwinTransformer, classes: Tensor, after: int | None) -> None:
+    """Raise ValueError when there is no such stage or class, or when the model is in training mode."""
+    check_evaluating(model)
+    stages, count = len(model.stages), model.head.out_features
+    if after is not None and not 0 <= after <= stages:
+        raise ValueError(f"after is {after}; the model has stages 1 to {stages}, and 0 for patches")
+    if not 0 <= int(classes.min()) <= int(classes.max()) < count:
+        raise ValueError(f"classes holds {classes.tolist()}; they must be from 0 to {count - 1}")
 
 
 def reachable(blocks: list[BlockAttention], row: int, column: int) -> Tensor:

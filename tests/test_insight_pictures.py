@@ -14,8 +14,8 @@ from swin_edu.book import drawings
 from swin_edu.book.drawings import Look
 from swin_edu.book.explorers import Sight
 from swin_edu.book.images import sample_image
-from swin_edu.book.style import BLUE, INK, ORANGE, SIGNED
-from swin_edu.insight import look_into, reachable, to_pixels
+from swin_edu.book.style import BLUE, ORANGE, SIGNED
+from swin_edu.insight import look_into
 from swin_edu.patches import PatchEmbedding
 
 SQUARE = seen_pictures()
@@ -98,8 +98,11 @@ def test_lit_maps_light_the_window_and_hatch_what_is_masked(given, block, place)
     drawn, stride = drawn_array(axes), seen.stride
     for row, column in itertools.product(*map(range, seen.size)):
         cell = slice(row * stride, (row + 1) * stride), slice(column * stride, (column + 1) * stride)
-        light = 0.3 + 0.7 * (weights[row, column] / weights.max()).item() if (row, column) in inside else 0.25
-        assert np.allclose(drawn[cell], light * image.permute(1, 2, 0).numpy()[cell], atol=1e-5)
+        expected = 0.6 * image.permute(1, 2, 0).numpy()[cell]
+        if (row, column) in inside:
+            heat = colormaps["cividis"]((weights[row, column] / weights.max()).item())[:3]
+            expected = expected / 2 + 0.7 * np.array(heat)
+        assert np.allclose(drawn[cell], expected, atol=0.01)
     sizes = image.shape[1:]
     expected = [
         (c * stride, r * stride, min(stride, sizes[1] - c * stride), min(stride, sizes[0] - r * stride))
@@ -134,7 +137,8 @@ def test_parts_of_token_writes_every_number_that_counts():
             assert np.isclose(drawn[row, column], expected, equal_nan=True)
         written = {text.get_position(): text.get_text() for text in axes.texts}
         assert written == {
-            (c + 0.5, r + 0.5): f"{factor * values[r, c]:.1f}".replace("-", "−") for r, c in free
+            (c + 0.5, r + 0.5): f"{factor * values[r, c]:.1f}".replace("-0.0", "0.0").replace("-", "−")
+            for r, c in free
         }
         limit = (2 * values).abs().max().item()
         assert np.allclose(axes.images[0].get_clim(), (-limit, limit))
@@ -233,23 +237,33 @@ def test_dots_draw_every_number_and_the_mean():
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
 
 
-def test_fields_say_how_few_pixels_hold_half():
+def test_hidden_patches_draws_a_line_each():
+    shares = {"at random": [0.1, 0.2], "a": [0.5, 0.9]}
+    [axes] = drawings.hidden_patches((8, 16), shares, patches=256).axes
+    assert {line.get_label(): line.get_xydata().tolist() for line in axes.lines} == {
+        "at random": [[8, 0.1], [16, 0.2]],
+        "a": [[8, 0.5], [16, 0.9]],
+    }
+    assert axes.get_ylim() == (0, 1)
+    assert axes.get_xlabel() == "patches hidden, of 256"
+
+
+def test_fields_draw_reach_above_and_strength_below():
     field = torch.full((8, 8), 1e-9)
     field[2, 2:5] = torch.tensor([4.0, 2.0, 1.0])
     reached = torch.zeros(8, 8, dtype=torch.bool)
     reached[1:4, 1:6] = True
-    above, below = drawings.fields({"one": reached}, {"one": field}).axes
-    assert np.array_equal(drawn_array(above), reached)
-    relative = (field / 4).clamp(min=1e-6)
-    assert np.allclose(drawn_array(below), relative.log10(), atol=1e-5)
-    assert (above.get_title(), below.get_title()) == ("one", "half: 1 px")
+    first, second, below, beside = drawings.fields(
+        {"one": reached, "two": ~reached}, {"a": field, "b": field.T}
+    ).axes
+    assert np.array_equal(drawn_array(first), reached)
+    assert np.array_equal(drawn_array(second), ~reached)
+    assert np.allclose(drawn_array(below), (field / 4).clamp(min=1e-6).log10(), atol=1e-5)
+    assert np.allclose(drawn_array(beside), (field.T / 4).clamp(min=1e-6).log10(), atol=1e-5)
+    assert [axes.get_title() for axes in (first, second, below, beside)] == ["one", "two", "a", "b"]
     places = {tuple(place) for place in reached.nonzero().tolist()}
-    assert border(above) == border(below) == border_by_hand(places, 1)
-    for sizes, expected in (([3.0, 3.0], 1), ([4.0, 3.0, 3.0], 2), ([1.0] * 64, 32)):
-        some = torch.zeros(64)
-        some[: len(sizes)] = torch.tensor(sizes)
-        [_, axes] = drawings.fields({"": reached}, {"": some.reshape(8, 8)}).axes
-        assert axes.get_title() == f"half: {expected} px"
+    assert border(first) == border(below) == border_by_hand(places, 1)
+    assert border(second) == border(beside) == border_by_hand({*np.ndindex(8, 8)} - places, 1)
 
 
 def test_explanation_draws_scores_and_maps():
@@ -349,9 +363,9 @@ def test_still_draws_the_present_state(state):
     shown = every[now["head"] - 1] if now["head"] else every.mean(0)
     row, column = next(iter(inside))
     y, x = row * seen.stride, column * seen.stride
-    light = 0.3 + 0.7 * (shown[row, column] / shown.max()).item()
-    picture = RAGGED["images"][0].permute(1, 2, 0).numpy()
-    assert np.allclose(drawn_array(weights)[y, x], light * picture[y, x], atol=1e-5)
+    picture, heat = RAGGED["images"][0].permute(1, 2, 0).numpy(), shown[row, column] / shown.max()
+    expected = 0.3 * picture[y, x] + 0.7 * np.array(colormaps["cividis"](heat.item())[:3])
+    assert np.allclose(drawn_array(weights)[y, x], expected, atol=0.01)
     assert np.allclose(drawn_array(photo)[y, x], picture[y, x], atol=1e-5)
     for axes, part in ((content, seen.content), (bias, seen.bias)):
         values = seen.on_map(part[0], *place)
@@ -428,8 +442,9 @@ def test_canvas_shows_weights_and_both_parts(page, given, state):
                 end = np.array([0, 114, 178] if share < 0 else [230, 159, 0])
                 close[name] += np.abs(found - (255 + abs(share) * (end - 255))).max() < 4
             else:
-                light = 1 if name == "photo" else 0.3 + 0.7 * (weights[row, column] / weights.max()).item()
-                close[name] += np.abs(found - light * source).max() < 12
+                heat = 255 * np.array(colormaps["cividis"]((weights[row, column] / weights.max()).item())[:3])
+                expected = source if name == "photo" else 0.3 * source + 0.7 * heat
+                close[name] += np.abs(found - expected).max() < 12
     for name, count in close.items():  # but for the token itself, under its mark
         assert count >= len(free) - 1, (name, count, len(free))
     blue = (drawn == [0, 114, 178]).all(-1)
@@ -484,11 +499,3 @@ def test_all_heads_fit_below_the_panels(page, heads, size):
         assert width == height > 20
     for (x, y, width, height), (u, v, *_) in itertools.combinations(boxes, 2):
         assert x + width <= u or u + width <= x or y + height + 14 <= v or v + height + 14 <= y
-
-
-def test_fields_of_the_model_fit_the_figure():
-    blocks = SQUARE["blocks"][:3]
-    reached = {"3": to_pixels(reachable(blocks, 4, 4), 4, 64, 64)}
-    above, _ = drawings.fields(reached, {"3": reached["3"].float()}).axes
-    assert drawn_array(above).sum() == 48 * 48
-    assert to_hex(above.patches[-1].get_edgecolor()) != INK

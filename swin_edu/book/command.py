@@ -54,6 +54,24 @@ def make_parser() -> argparse.ArgumentParser:
     bench = commands.add_parser("bench", help="measure how fast the models are on this machine")
     bench.add_argument("--peers", action="store_true", help="beside timm, torchvision and transformers")
     bench.add_argument("--model", nargs="*", default=[], metavar="NAME", help="such as swin_s or swin_v2_t")
+    explain = commands.add_parser("explain", help="show what a model sees in a picture of yours")
+    explain.add_argument("image", metavar="IMAGE")
+    explain.add_argument(
+        "--out", type=Path, default=Path(), metavar="FOLDER", help="for the PNG and the page"
+    )
+    explain.add_argument("--weights", type=Path, metavar="FILE", help="of train, or of --model")
+    explain.add_argument("--model", metavar="NAME", help="of published weights, such as swin_t")
+    explain.add_argument("--class", dest="wanted", metavar="CLASS", help="to explain: a name or a number")
+    train = commands.add_parser("train", help="train a small Swin; the same command goes on after a stop")
+    train.add_argument(
+        "data", nargs="?", default="digits", metavar="DATA", help="digits, scenes, or the folder of CIFAR-10"
+    )
+    train.add_argument(
+        "--out", type=Path, default=Path("runs"), metavar="FOLDER", help="for weights and curves"
+    )
+    train.add_argument("--seed", type=int, default=0, metavar="N")
+    train.add_argument("--epochs", type=int, metavar="N", help="instead of the recipe's")
+    train.add_argument("--fast", action="store_true", help="with the model of chapter 9")
     site = commands.add_parser("site", help="write the book as web pages")
     site.add_argument("out", type=Path, metavar="OUT")
     site.add_argument("chapters", nargs="*", metavar="CHAPTER")
@@ -89,6 +107,14 @@ def run_inside(options: argparse.Namespace) -> int:
         from swin_edu.book import bench
 
         return bench.main(options.model, options.peers)
+    if options.command == "explain":
+        from swin_edu.book import explain
+
+        return explain.main(options.image, options.out, options.weights, options.model, options.wanted)
+    if options.command == "train":
+        from swin_edu.book import train
+
+        return train.main(options.data, options.out, options.seed, options.epochs, options.fast)
     from swin_edu.book import site
 
     return site.main(options.out, options.chapters)

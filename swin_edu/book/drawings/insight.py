@@ -1,6 +1,6 @@
 """The drawings of chapter 11."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,10 +12,12 @@ from torch import Tensor
 from swin_edu.book.drawings.common import pixels
 from swin_edu.book.style import (
     BLUE,
+    GREEN,
     INK,
     MUTED,
     ORANGE,
     PAPER,
+    PURPLE,
     SIGNED,
     box,
     figure,
@@ -28,7 +30,7 @@ from swin_edu.insight import BlockAttention
 from swin_edu.windows import window_reverse
 
 Place = tuple[int, int]  # row and column of a token
-DARK = 0.25  # of a picture outside the window
+DARK, HEAT = 0.6, 0.7  # shares of the picture outside the window, and of the weights' colours inside
 
 
 class Look(NamedTuple):
@@ -87,18 +89,22 @@ def frame(axes: Axes, look: Look, unit: int, height: float, width: float) -> Non
     axes.set(xlim=(-0.02 * width, 1.02 * width), ylim=(1.02 * height, -0.02 * height))
 
 
-def lit(axes: Axes, image: Tensor, look: Look, title: str) -> None:
-    """Draw an image `(3, H, W)` as bright as the weights of one token."""
+def lit(axes: Axes, image: Tensor, look: Look, title: str, heat: bool = True) -> None:
+    """Draw an image `(3, H, W)`, darker outside the window of one token; inside its weights as colours."""
     height, width = image.shape[1:]
     stride, weights = look.seen.stride, as_array(look.values)
-    light = np.where(look.window, 0.3 + 0.7 * weights / weights.max(), DARK)
-    light = light.repeat(stride, 0).repeat(stride, 1)[:height, :width]
-    picture(axes, pixels(image) * light[..., None], title)
+    window, colors = (
+        values.repeat(stride, 0).repeat(stride, 1)[:height, :width]
+        for values in (look.window[..., None], colormaps["cividis"](weights / weights.max())[..., :3])
+    )
+    shown = pixels(image)
+    inside = (1 - HEAT) * shown + HEAT * colors if heat else shown
+    picture(axes, np.where(window, inside, DARK * shown), title)
     frame(axes, look, stride, height, width)
 
 
 def lit_maps(image: Tensor, looks: dict[str, Look]) -> Figure:
-    """Draw an image `(3, H, W)` once for each look, as bright as its weights; the title says the largest."""
+    """Draw an image `(3, H, W)` once for each look; the title says the largest weight."""
     width = 10 / len(looks)
     drawn, axes = figure(10, width * image.shape[1] / image.shape[2] + 0.3, columns=len(looks))
     for place, (title, look) in zip(axes, looks.items(), strict=True):
@@ -123,7 +129,7 @@ def parts_of_token(image: Tensor, parts: dict[str, Look], weights: Look) -> Figu
     for place, (title, look) in zip(axes, parts.items(), strict=False):
         signed_map(place, look, limit, title)
         for row, column in np.argwhere(look.window & ~look.hidden):
-            number = f"{as_array(look.values)[row, column]:.1f}".replace("-", "−")
+            number = f"{as_array(look.values)[row, column]:.1f}".replace("-0.0", "0.0").replace("-", "−")
             place.text(column + 0.5, row + 0.5, number, ha="center", va="center", fontsize=6)
     lit(axes[-1], image, weights, "weights: softmax of the sum")
     return drawn
@@ -274,28 +280,31 @@ def dots(values: dict[str, Tensor], label: str) -> Figure:
     return drawn
 
 
-def fields(reached: dict[str, Tensor], gradients: dict[str, Tensor]) -> Figure:
-    """Draw which pixels `(H, W)` reach the middle token, and below how strongly, on a log scale."""
-    drawn, axes = figure(10, 3.9, columns=len(reached), rows=2)
-    count = len(reached)
-    for index, (title, (inside, size)) in enumerate(
-        zip(reached, zip(reached.values(), gradients.values(), strict=True), strict=True)
-    ):
-        picture(axes[index], np.where(as_array(inside), 1.0, 0.0), title)
-        axes[index].images[0].set(cmap="gray", clim=(-0.6, 1.25))
-        relative = as_array(size / size.max()).astype(float)
-        picture(axes[count + index], np.log10(relative.clip(1e-6)))
-        axes[count + index].images[0].set(cmap=colormaps["cividis"].resampled(8), clim=(-4, 0))
-        for place in (axes[index], axes[count + index]):
-            outline(place, as_array(inside))
-            box(place, 0, 0, inside.shape[1], inside.shape[0], edgecolor=MUTED, linewidth=0.6)
-        axes[count + index].set_title(f"half: {half_of(size)} px", fontsize=9)
-    for place, name in ((axes[0], "reachable"), (axes[count], "effective")):
-        place.text(-0.06 * inside.shape[1], inside.shape[0] / 2, name, ha="right", va="center", rotation=90)
+def hidden_patches(counts: Sequence[int], shares: dict[str, list[float]], patches: int) -> Figure:
+    """Draw shares of pictures named otherwise against the patches hidden, a line for each entry."""
+    drawn, (axes,) = figure(8.6, 3.4)
+    styles = (("o--", MUTED), ("s-", BLUE), ("^-", ORANGE), ("D-", GREEN), ("v-", PURPLE))
+    for (name, values), (line, color) in zip(shares.items(), styles, strict=False):
+        axes.plot(counts, values, line, color=color, label=name)
+    axes.set(xticks=counts, ylim=(0, 1), xlabel=f"patches hidden, of {patches}")
+    axes.set_ylabel("share named otherwise")
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     return drawn
 
 
-def half_of(values: Tensor) -> int:
-    """Return how many of the largest values sum to half of all."""
-    sums = values.flatten().double().sort(descending=True).values.cumsum(0)
-    return int((sums < sums[-1] / 2).sum()) + 1
+def fields(reached: dict[str, Tensor], gradients: dict[str, Tensor]) -> Figure:
+    """Draw which pixels `(H, W)` can reach a token, and below how strongly they do, on a log scale."""
+    count = len(reached)
+    drawn, axes = figure(10, 3.9, columns=count, rows=2)
+    for place, title, inside in zip(axes, reached, reached.values(), strict=False):
+        picture(place, as_array(inside).astype(float), title)
+        place.images[0].set(cmap="gray", clim=(-0.6, 1.25))
+    for place, title, size in zip(axes[count:], gradients, gradients.values(), strict=True):
+        picture(place, np.log10(as_array(size / size.max()).clip(1e-6)), title)
+        place.images[0].set(cmap=colormaps["cividis"].resampled(8), clim=(-4, 0))
+    for place, inside in zip(axes, 2 * list(reached.values()), strict=True):
+        outline(place, as_array(inside))
+        box(place, 0, 0, inside.shape[1], inside.shape[0], edgecolor=MUTED, linewidth=0.6)
+    for place, name in ((axes[0], "reachable"), (axes[count], "effective")):
+        place.text(-0.06 * inside.shape[1], inside.shape[0] / 2, name, ha="right", va="center", rotation=90)
+    return drawn

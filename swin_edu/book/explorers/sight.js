@@ -2,7 +2,7 @@
 
 const PANEL = { top: 34, side: 176, lefts: [8, 197, 386, 575] }; // picture, weights, content, bias
 const HEADS = { left: 8, top: 276, width: 744, height: 116, gap: 8, name: 16 };
-const DARK = 0.25; // of a picture outside the window
+const DARK = 0.6, HEAT = 0.7; // shares of the picture outside the window, and of the weights' colours inside
 const GREY = [235, 235, 235];
 
 /* What a block is: rows and columns of its map, pixels a token, its stage; nW windows of N tokens, h heads. */
@@ -109,9 +109,9 @@ function draw(context, state, data) {
   context.fillRect(0, 0, ...explorer.size);
   const [first, second, third, fourth] = PANEL.lefts;
   title(context, first, "the token and its window");
-  lit(context, first, photo, found, () => 1);
+  lit(context, first, photo, found, () => null);
   title(context, second, `weights, ${name}`);
-  lit(context, second, photo, found, (j) => 0.3 + (0.7 * weights[j]) / most);
+  lit(context, second, photo, found, (j) => valueColor(weights[j] / most));
   title(context, third, "content: q · k, scaled");
   signed(context, third, photo, found, content, limit);
   title(context, fourth, "bias: position");
@@ -135,8 +135,8 @@ function cell(key, left, photo, { width, stride }) {
   return [left + x * scale, PANEL.top + y * scale, Math.min(stride, photo.width - x) * scale, Math.min(stride, photo.height - y) * scale];
 }
 
-/* The picture, dark but for the window, whose tokens are as bright as `light(j)` says. */
-function lit(context, left, photo, found, light) {
+/* The picture, darker outside the window, whose tokens get the colours `color(j)`, if any. */
+function lit(context, left, photo, found, color) {
   const scale = scaleOf(photo), { width, stride } = found;
   context.drawImage(photo, left, PANEL.top, photo.width * scale, photo.height * scale);
   context.fillStyle = `rgba(0,0,0,${1 - DARK})`;
@@ -145,7 +145,9 @@ function lit(context, left, photo, found, light) {
     if (key < 0) return;
     const [x, y, w, h] = cell(key, left, photo, found);
     context.drawImage(photo, (key % width) * stride, Math.floor(key / width) * stride, w / scale, h / scale, x, y, w, h);
-    context.fillStyle = `rgba(0,0,0,${1 - light(j)})`;
+    const heat = color(j);
+    if (!heat) return;
+    context.fillStyle = `rgba(${heat.map(Math.round).join(",")},${HEAT})`;
     context.fillRect(x, y, w, h);
   });
 }

@@ -98,8 +98,7 @@ class Sight(Explorer):
         weights, parts = self.chosen(every), self.parts()
         drawn, axes = mosaic(10, 4.7, [["photo", "weights", *parts], ["heads"] * 4], height_ratios=[2, 1])
         image, name = self.images[state["image"] - 1], f"head {state['head']}" if state["head"] else "mean"
-        alike = weights._replace(values=torch.ones_like(weights.values))
-        lit(axes["photo"], image, alike, "the token and its window")
+        lit(axes["photo"], image, weights, "the token and its window", heat=False)
         lit(axes["weights"], image, weights, f"weights, {name}: up to {per_cent(weights.values.max())} %")
         limit = largest(parts)
         for part, look in parts.items():
