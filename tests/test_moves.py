@@ -305,11 +305,13 @@ def test_numbers_stand_out_from_their_cells(share):
     assert number.get_color() == (style.INK if share else style.PAPER)
 
 
-def test_other_patches_and_windows_are_ruled():
-    model = SwinTransformer(8, (1,), (1,), 4, 10, patch=4)
-    explorer = Moves(model, IMAGES, LABELS)
-    assert (explorer.patch, explorer.window) == (4, 8)  # a window is no larger than the picture
-    assert len(explorer.still().axes[0].collections[0].get_segments()) == 3
+@pytest.mark.parametrize(("patch", "window", "pixels"), [(4, 4, 8), (1, 4, 4), (2, 1, 2)])
+def test_other_patches_and_windows_are_ruled(patch, window, pixels):
+    """A window is no larger than the picture."""
+    explorer = Moves(SwinTransformer(8, (1,), (1,), window, 10, patch=patch), IMAGES, LABELS)
+    assert (explorer.patch, explorer.window) == (patch, pixels)
+    lines = [lines.get_segments() for lines in explorer.still().axes[0].collections]
+    assert [len(across) for across in lines] == [8 // step + 1 for step in (patch, patch, pixels, pixels)]
 
 
 # On the page
