@@ -17,6 +17,7 @@ from swin_edu.checkpoints import (
     download_weights,
     export_weights,
     load_weights,
+    read_about,
     read_weights,
     save_weights,
 )
@@ -301,6 +302,40 @@ def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
         save_weights({"a": torch.zeros(2)}, path)
     assert torch.equal(load_file(path)["a"], torch.ones(2))
     assert [entry.name for entry in tmp_path.iterdir()] == ["weights.safetensors"]
+
+
+def test_a_write_cut_short_keeps_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "weights.safetensors"
+    save_weights({"a": torch.ones(2)}, path, {"note": "old"})
+    before = path.read_bytes()
+
+    def half(tensors, path, about):
+        save_file(tensors, path, about)
+        Path(path).write_bytes(Path(path).read_bytes()[:50])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoints, "save_file", half)
+    with pytest.raises(KeyboardInterrupt):
+        save_weights({"a": torch.zeros(2)}, path, {"note": "new"})
+    assert path.read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["weights.safetensors"]
+
+
+@pytest.mark.parametrize("about", [{"recipe": '{"epochs": 3}', "classes": "ä, 猫"}, {}, None])
+def test_a_file_holds_notes_about_its_weights(tmp_path, about):
+    path = tmp_path / "new" / "folder" / "weights.safetensors"
+    weights = {"a": torch.arange(6.0).view(2, 3).T, "b": torch.ones((), dtype=torch.int64)}
+    for _ in range(2):  # anew, then over the old file
+        save_weights(weights, path, about)
+        assert read_about(path) == read_about(str(path)) == (about or {})
+        assert read_weights(path).keys() == weights.keys()
+        assert all(torch.equal(x, weights[name]) for name, x in read_weights(path).items())
+    assert [entry.name for entry in path.parent.iterdir()] == ["weights.safetensors"]
+
+
+def test_a_file_of_others_holds_no_notes(tmp_path):
+    save_file({"a": torch.ones(2)}, tmp_path / "x.safetensors")
+    assert read_about(tmp_path / "x.safetensors") == {}
 
 
 def test_a_layout_that_nobody_knows():

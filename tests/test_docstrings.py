@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import swin_edu
-from swin_edu import fast, insight
+from swin_edu import fast, insight, training
 from swin_edu.block import SwinBlock, WindowAttention
 from swin_edu.book.device import device
 from swin_edu.hierarchy import PatchMerging
@@ -53,7 +53,7 @@ ARGUMENTS = {
 }
 # Of the whole model: depths and heads of each stage.
 STAGES = {"SwinTransformer": {"depths": (2, 1), "heads": (2, 3)}}
-# Tables of tensors by name have no shape of their own.
+# Tables of tensors by name have no shape of their own, nor has what is put into them.
 TABLES = "swin_edu.checkpoints"
 # Machinery of the book, not of the model; its own tests are elsewhere.
 MACHINERY = ("swin_edu.book", "swin_edu.__main__")
@@ -73,7 +73,8 @@ def has_shape_line(value):
     """A function that returns tensors, or a layer, must say its shapes."""
     if inspect.isclass(value):
         return issubclass(value, torch.nn.Module)
-    return value.__module__ != TABLES and "Tensor" in str(inspect.signature(value).return_annotation)
+    returned = str(inspect.signature(value).return_annotation)
+    return value.__module__ != TABLES and "Tensor" in returned and "dict[str" not in returned
 
 
 def sizes(text, symbols):
@@ -128,6 +129,7 @@ def examples(B, H, W, C, D, K, M, N, P, Q, h, nW, s):
         fast.stochastic_depth: (block, random(B, 1, 1, 1)),
         fast.embed: (kernels, PatchEmbedding(P, C).to(device()), random(N, P * P * 3)),
         fast.merge: (kernels, PatchMerging(C).to(device()), random(4 * N, C)),
+        training.vary: (images.byte(), training.Recipe()),
         fast.FastSwinTransformer: (SwinTransformer(C, (2, 1), (h, h), M),),
     }
 
