@@ -65,8 +65,8 @@ caption {{ text-align: left; font-weight: bold; }}
 </html>
 """
 READING = (
-    "Evidence adds up: what the tokens of the last map give to the score of the class, or take from it. For "
-    "patches of the picture it is a first-order estimate. Rollout follows attention back from all last "
+    "Evidence adds up: what the tokens of the last map give to the score of the class, or take from it. After "
+    "stage 1 it is a first-order estimate. Rollout follows attention back from all last "
     "tokens; it knows nothing of the class."
 )
 
@@ -149,7 +149,7 @@ def explain(path: str, who: Expert, wanted: str | None = None) -> Explanation:
     start = torch.ones_like(last)[:, None] / last.numel()
     maps = {
         "evidence, last map": (last, blocks[-1].stride),
-        "evidence, patches": (class_evidence(who.model, inputs, chosen, after=0), blocks[0].stride),
+        "evidence, stage 1": (class_evidence(who.model, inputs, chosen, after=1), blocks[0].stride),
         "rollout": (rollout(blocks, start)[:, 0], blocks[0].stride),
     }
     drawn = {
