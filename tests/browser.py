@@ -44,7 +44,7 @@ RECORD = """(input) => {
   };
   frame();
 }"""
-# Every text that the page writes, where, how large, and whether it is bold.
+# Every text that the page writes, where, how large, in which colour, and whether it is bold.
 WRITTEN = """() => {
   window.written = [];
   const write = CanvasRenderingContext2D.prototype.fillText;
@@ -52,7 +52,8 @@ WRITTEN = """() => {
     const width = this.measureText(text).width;
     const left = x - { left: 0, center: width / 2, right: width }[this.textAlign];
     const size = parseFloat(/([0-9.]+)px/.exec(this.font)[1]);
-    window.written.push({ text, left, right: left + width, y, size, bold: /bold|700/.test(this.font) });
+    const bold = /bold|700/.test(this.font), color = this.fillStyle;
+    window.written.push({ text, left, right: left + width, y, size, color, bold });
     write.call(this, text, x, y);
   };
   window.dispatchEvent(new Event("resize"));
