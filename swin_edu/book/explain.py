@@ -65,9 +65,9 @@ caption {{ text-align: left; font-weight: bold; }}
 </html>
 """
 READING = (
-    "Evidence adds up: what the tokens of the last map give to the score of the class, or take from it. After "
-    "stage 1 it is a first-order estimate. Rollout follows attention back from all last "
-    "tokens; it knows nothing of the class."
+    "Evidence adds up: what the tokens of the last map give to the score of the class, or take from it. "
+    "After stage 1 it is a first-order estimate. Rollout follows attention back from all last tokens; it "
+    "knows nothing of the class."
 )
 
 
