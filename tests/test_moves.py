@@ -449,7 +449,7 @@ def test_no_text_is_cut_off_or_overlaps(page, state):
     said = written(page, explorer)
     assert any("100, 100, 100, 100 %" in text["text"] for text in said)
     height, width, _ = canvas_pixels(page).shape
-    assert all(0 <= text["left"] and text["right"] <= width and text["y"] + 4 <= height for text in said)
+    assert all(text["left"] >= 0 and text["right"] <= width and text["y"] + 4 <= height for text in said)
     assert all(text["size"] >= 12 for text in said)
     for one, other in itertools.combinations(said, 2):
         beneath = abs(one["y"] - other["y"]) >= 14
