@@ -398,8 +398,8 @@ class Counting(nn.Module):
 @pytest.mark.parametrize("training_before", [True, False])
 def test_accuracy_counts_right_answers(training_before):
     model = Counting().train(training_before)
-    images = torch.zeros(10, 3, 4, 4, dtype=torch.uint8)
-    images[4:] = 255
+    images = torch.full((10, 3, 4, 4), 120, dtype=torch.uint8)
+    images[4:] = 135  # and 127.5 is in the middle
     labels = torch.tensor([0, 0, 0, 1, 1, 1, 0, 1, 2, 1])
     assert accuracy(model, images, labels, batch=4) == 0.7
     assert accuracy(model, images / 255, labels) == 0.7
@@ -469,17 +469,16 @@ def test_each_epoch_has_another_order(monkeypatch):
     assert orders[0] != [list(range(8)), list(range(8, 16))]
 
 
-@pytest.mark.parametrize(("value", "name"), [(math.nan, "nan"), (math.inf, "nan|inf")])
-def test_a_loss_that_is_not_finite_ends_the_epoch(value, name):
+@pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
+def test_a_loss_that_is_not_finite_ends_the_epoch(monkeypatch, loss):
+    losses = iter([1.0, loss])
+    monkeypatch.setattr(training, "train_step", lambda *_: next(losses))
     model = tiny()
     optimizer = torch.optim.AdamW(parameter_groups(model, 0))
-    with torch.no_grad():
-        model.head.bias[1] = value
+    assert learning_rate(3, 8, TINY) == pytest.approx(2.8e-3, abs=5e-5)
     with pytest.raises(FloatingPointError) as problem:
-        train_epoch(model, optimizer, *SEEN, TINY, epoch=3)
-    sentence = rf"the loss is ({name}) in step 6, at learning rate 1\.5e-03; take a smaller one"
-    assert learning_rate(6, 8, TINY) == pytest.approx(7.5e-4)
-    assert problem.match(sentence.replace("1\\.5e-03", "7\\.5e-04"))
+        train_epoch(model, optimizer, *SEEN, TINY, epoch=1)
+    assert str(problem.value) == f"the loss is {loss} in step 3, at learning rate 2.8e-03; take a smaller one"
 
 
 # Random numbers
@@ -513,11 +512,17 @@ def test_the_callers_random_numbers_and_setting_stay(before):
         torch.use_deterministic_algorithms(False)
 
 
-def test_on_a_gpu_the_setting_stays(monkeypatch):
+@pytest.mark.parametrize("before", [False, True])
+def test_on_a_gpu_the_setting_stays(monkeypatch, before):
     devices, fork = [], torch.random.fork_rng
     monkeypatch.setattr(torch.random, "fork_rng", lambda given: devices.extend(given) or fork([]))
-    with repeatable(4, torch.device("cuda", 0)):
-        assert not torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(before)
+    try:
+        with repeatable(4, torch.device("cuda", 0)):
+            assert torch.are_deterministic_algorithms_enabled() == before
+        assert torch.are_deterministic_algorithms_enabled() == before
+    finally:
+        torch.use_deterministic_algorithms(False)
     assert devices == [torch.device("cuda", 0)]
 
 
@@ -580,7 +585,7 @@ def test_of_equal_epochs_the_first_is_the_best(monkeypatch, tmp_path, accuracies
 @pytest.mark.parametrize("version", [1, 2])
 def test_stopped_and_resumed_is_as_never_stopped(tmp_path, version):
     """Weights, best weights, the optimiser's numbers and the history stand in the file: equal to the bit."""
-    recipe = replace(TINY, version=version)
+    recipe = replace(TINY, version=version, learning_rate=0.01)
     rng = random.Random(version)
     for seed in (0, 7):
         full = tmp_path / f"full{seed}.safetensors"
@@ -598,6 +603,8 @@ def test_stopped_and_resumed_is_as_never_stopped(tmp_path, version):
             assert train(resumed, SEEN, UNSEEN, recipe, seed, part) == history
             assert same(copies(resumed), copies(model)) and not resumed.training
             assert part.read_bytes() == full.read_bytes()
+        if version == 1 and seed == 0:
+            assert history.best < 2  # some stops came when the weights were not the best
     weights = read_weights(full)
     assert same({name[5:]: x for name, x in weights.items() if name.startswith("best.")}, copies(model))
     assert not same(copies(model), copies(tiny(recipe)))

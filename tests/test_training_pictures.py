@@ -69,7 +69,7 @@ def test_branches_have_a_line_and_a_mark_for_each_beginning():
     assert [line.get_marker() for line in axes.lines] == list("os^")
     assert [text.get_text() for text in axes.get_legend().get_texts()] == list(sizes)
     assert axes.get_xticks().tolist() == [1, 2, 3] and axes.get_ylim()[0] == 0
-    assert axes.get_xlabel() == "block" and "branch" in axes.get_ylabel()
+    assert axes.get_xlabel() == "block" and "length of x" in axes.get_ylabel()
 
 
 def test_losses_have_a_mark_where_they_are_lowest_within():
