@@ -618,6 +618,15 @@ def test_another_seed_trains_otherwise(tmp_path):
     assert set(histories[0]).isdisjoint(histories[1])
 
 
+def test_each_epoch_of_each_seed_has_an_order_of_its_own(monkeypatch):
+    orders = []
+    monkeypatch.setattr(training, "train_step", lambda *given: orders.append(given[3].tolist()) or 1.0)
+    numbered = SEEN[0], torch.arange(20)
+    for seed in (0, 1):
+        train(tiny(), numbered, UNSEEN, TINY, seed)
+    assert len(orders) == 16 == len({tuple(order) for order in orders})
+
+
 def test_a_finished_training_is_read_back(tmp_path, monkeypatch):
     model, history = whole(0, tmp_path / "x.safetensors")
     monkeypatch.setattr(training, "train_epoch", None)  # would fail if called
