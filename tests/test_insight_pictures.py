@@ -14,7 +14,7 @@ from swin_edu.book import drawings
 from swin_edu.book.drawings import Look
 from swin_edu.book.explorers import Sight
 from swin_edu.book.images import sample_image
-from swin_edu.book.style import BLUE, ORANGE, SIGNED
+from swin_edu.book.style import BLUE, INK, ORANGE, SIGNED
 from swin_edu.insight import look_into
 from swin_edu.patches import PatchEmbedding
 
@@ -46,12 +46,12 @@ def outlined(axes, color):
     ]
 
 
-def border(axes):
-    """Return the unit lines that are drawn in orange, as ((x, y), (x, y))."""
+def border(axes, color=ORANGE):
+    """Return the unit lines that are drawn in one color, as ((x, y), (x, y))."""
     return {
         tuple(map(tuple, np.round(segment, 6)))
         for lines in axes.collections
-        if to_hex(lines.get_color()[0]) == ORANGE
+        if to_hex(lines.get_color()[0]) == color
         for segment in lines.get_segments()
     }
 
@@ -224,28 +224,32 @@ def test_maps_of_objects_outline_the_object_in_each():
         assert np.allclose(b.images[0].get_clim(), (-limit, limit))
         assert [axis.images[0].get_cmap().name for axis in (a, b)] == ["cividis", SIGNED.name]
         places = {tuple(place) for place in inside[row].nonzero().tolist()}
-        assert border(photo) == border(a) == border(b) == border_by_hand(places, 1)
+        assert border(photo, INK) == border(a, INK) == border(b, INK) == border_by_hand(places, 1)
+    assert axes[-1].texts[0].get_text() == "orange: for, blue: against"
 
 
-def test_dots_draw_every_number_and_the_mean():
-    values = {"a": torch.tensor([0.5, 0.1, 0.3]), "b": torch.tensor([0.9])}
-    [axes] = drawings.dots(values, "share").axes
+def test_dots_draw_every_number_and_both_means():
+    values = {"a": torch.tensor([0.6, 0.1, 0.2]), "b": torch.tensor([0.9])}
+    others = {"a": torch.tensor([0.1, 0.3]), "b": torch.tensor([0.8])}
+    [axes] = drawings.dots(values, "share", others).axes
     assert [len(line.get_xdata()) for line in axes.lines] == [3, 1]
-    assert [x for line in axes.lines for x in line.get_xdata()] == pytest.approx([0.1, 0.3, 0.5, 0.9])
-    assert [lines.get_segments()[0][0][0] for lines in axes.collections] == pytest.approx([0.3, 0.9])
-    assert [text.get_text() for text in axes.texts] == ["mean 0.30", "mean 0.90"]
+    assert [x for line in axes.lines for x in line.get_xdata()] == pytest.approx([0.1, 0.2, 0.6, 0.9])
+    lines = [lines.get_segments()[0][0][0] for lines in axes.collections]
+    assert lines == pytest.approx([0.3, 0.2, 0.9, 0.8])
+    assert [text.get_text() for text in axes.texts] == ["0.30, other 0.20", "0.90, other 0.80"]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
 
 
-def test_hidden_patches_draws_a_line_each():
-    shares = {"at random": [0.1, 0.2], "a": [0.5, 0.9]}
-    [axes] = drawings.hidden_patches((8, 16), shares, patches=256).axes
-    assert {line.get_label(): line.get_xydata().tolist() for line in axes.lines} == {
+def test_hidden_patches_draws_a_line_each_in_panels():
+    shares = {"small": {"at random": [0.1, 0.2], "a": [0.5, 0.9]}, "large": {"at random": [0.3, 0.4]}}
+    small, large = drawings.hidden_patches((8, 16), shares, patches=256).axes
+    assert {line.get_label(): line.get_xydata().tolist() for line in small.lines} == {
         "at random": [[8, 0.1], [16, 0.2]],
         "a": [[8, 0.5], [16, 0.9]],
     }
-    assert axes.get_ylim() == (0, 1)
-    assert axes.get_xlabel() == "patches hidden, of 256"
+    assert [line.get_xydata().tolist() for line in large.lines] == [[[8, 0.3], [16, 0.4]]]
+    assert [axes.get_title() for axes in (small, large)] == ["small", "large"]
+    assert small.get_xlabel() == "patches hidden, of 256"
 
 
 def test_fields_draw_reach_above_and_strength_below():
