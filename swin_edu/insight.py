@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from swin_edu.block import (
@@ -217,39 +217,48 @@ def to_pixels(values: Tensor, stride: int, height: int, width: int) -> Tensor:
     return values.repeat_interleave(stride, -2).repeat_interleave(stride, -1)[..., :height, :width]
 
 
+def split_at(model: SwinTransformer, stage: int | None) -> tuple[nn.Sequential, nn.Sequential]:
+    """Return the layers up to the map that the blocks of a stage get, and those after it, without the head.
+
+    Without a stage: all layers up to the last map after its norm, and none.
+    """
+    layers: list[nn.Module] = [model.embedding]
+    each: Any
+    for each in model.stages:
+        layers += [each.merge, each.blocks]
+    layers.append(model.norm)
+    count = len(layers) if stage is None else 2 * stage
+    return nn.Sequential(*layers[:count]), nn.Sequential(*layers[count:])
+
+
 def class_evidence(
-    model: SwinTransformer, images: Tensor, classes: Tensor, after: int | None = None
+    model: SwinTransformer, images: Tensor, classes: Tensor, stage: int | None = None
 ) -> Tensor:
     """Return how much each token speaks for a class `(B,)`, or against it: value times gradient of the score.
 
     Shape: (B, 3, H, W), (B) -> (B, ceil(H/P/2), ceil(W/P/2))
-    `after` is the stage whose map is taken, 0 for the patches; without it, the last map after its norm, where
+    `stage` (1 is the first) takes the map that its blocks get. Without it: the last map after its norm, where
     the sum is exactly the score less the bias of the class. The size is that of a model of two stages.
     Raises ValueError when there is no such stage or class, or when the model is in training mode.
     Source: Zhou et al. 2016 (arXiv 1512.04150); for earlier maps Shrikumar et al. 2016 (arXiv 1605.01713).
     """
-    layers = [model.embedding, *model.stages, model.norm]
-    first = len(layers) if after is None else after + 1
-    check_evidence(model, classes, after)
-    x = images
+    check_evidence(model, classes, stage)
+    before, after = split_at(model, stage)
     with torch.no_grad():
-        for layer in layers[:first]:
-            x = layer(x)
+        tokens = before(images)
     with torch.enable_grad():
-        y = x = x.requires_grad_()
-        for layer in layers[first:]:
-            y = layer(y)
-        chosen = model.head(y.mean(dim=(1, 2))).gather(1, classes[:, None])
-        (gradient,) = torch.autograd.grad(chosen.sum(), x)
-    return (x * gradient).sum(-1).detach()
+        tokens.requires_grad_()
+        scores = model.head(after(tokens).mean(dim=(1, 2))).gather(1, classes[:, None])
+        (gradient,) = torch.autograd.grad(scores.sum(), tokens)
+    return (tokens * gradient).sum(-1).detach()
 
 
-def check_evidence(model: SwinTransformer, classes: Tensor, after: int | None) -> None:
+def check_evidence(model: SwinTransformer, classes: Tensor, stage: int | None) -> None:
     """Raise ValueError when there is no such stage or class, or when the model is in training mode."""
     check_evaluating(model)
     stages, count = len(model.stages), model.head.out_features
-    if after is not None and not 0 <= after <= stages:
-        raise ValueError(f"after is {after}; the model has stages 1 to {stages}, and 0 for patches")
+    if stage is not None and not 1 <= stage <= stages:
+        raise ValueError(f"stage is {stage}; the model has stages 1 to {stages}")
     if not 0 <= int(classes.min()) <= int(classes.max()) < count:
         raise ValueError(f"classes holds {classes.tolist()}; they must be from 0 to {count - 1}")
 
@@ -267,14 +276,16 @@ def reachable(blocks: list[BlockAttention], row: int, column: int) -> Tensor:
     return reached[0, 0] > 0
 
 
+@torch.enable_grad()
 def effective_field(model: SwinTransformer, images: Tensor, sums: int = 8) -> Tensor:
-    """Return how strongly each pixel moves the middle token after each block K, on average over the images.
+    """Return how strongly each pixel moves the middle token after each of K blocks: mean over images.
 
     Shape: (B, 3, H, W) -> (K, H, W)
-    It is the root mean square of the gradients of `sums` random sums of the token's channels.
+    It is the root mean square of the gradients of `sums` random sums of the token's channels. An even map has
+    no middle token; the one below and to the right of the middle is taken.
     Source: Luo et al. 2016 (arXiv 1701.04128), with random sums for one unit.
     """
-    images, fields = images.clone().requires_grad_(), []
+    images, fields = images.detach().clone().requires_grad_(), []
     generator = torch.Generator().manual_seed(0)
     for step in walk_blocks(model, images):
         middle = step.after[:, step.after.shape[1] // 2, step.after.shape[2] // 2]

@@ -112,13 +112,13 @@ def test_the_scores_are_the_models(weights, tmp_path):
 def test_another_class_gets_other_evidence(weights, tmp_path, monkeypatch):
     path, asked = save(tmp_path / "a.png", 32, 32, 3), []
 
-    def noticed(model, images, classes, after=None):
-        asked.append((classes.tolist(), after))
-        return class_evidence(model, images, classes, after)
+    def noticed(model, images, classes, stage=None):
+        asked.append((classes.tolist(), stage))
+        return class_evidence(model, images, classes, stage)
 
     monkeypatch.setattr(command, "class_evidence", noticed)
     pictures = {explain(path, expert(weights, None), wanted).picture for wanted in ("ring", "5", "0")}
-    assert asked == [([5], None), ([5], 1), ([5], None), ([5], 1), ([0], None), ([0], 1)]
+    assert asked == [([5], None), ([5], 2), ([5], None), ([5], 2), ([0], None), ([0], 2)]
     assert len(pictures) == 2
 
 

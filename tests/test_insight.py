@@ -213,9 +213,10 @@ def test_tables_hold_the_bias_of_each_offset(version):
         assert torch.equal(tables[:, down + 2, right + 2], bias[:, i, j])
 
 
+@VERSIONS
 @pytest.mark.parametrize(("height", "width", "window", "shift"), MAPS)
-def test_mean_distance_is_the_mean_over_queries(height, width, window, shift):
-    seen = look_into(small_block(1, window, shift), random(2, height, width, 8), stride=4)
+def test_mean_distance_is_the_mean_over_queries(version, height, width, window, shift):
+    seen = look_into(small_block(version, window, shift), random(2, height, width, 8), stride=4)
     sums, count = torch.zeros(2, dtype=torch.double), 0
     for image, row, column in itertools.product(range(2), range(height), range(width)):
         weights = seen.on_map(seen.weights[image], row, column).detach().cpu()
@@ -327,43 +328,66 @@ def test_evidence_of_the_last_map_is_the_score_less_its_bias(version, height, wi
     assert torch.allclose(evidence, own, atol=1e-12)
 
 
+def layers_of(model):
+    """Return the layers one by one: patches, then merging and blocks of each stage, and the norm."""
+    stages = [(stage.merge, stage.blocks) for stage in model.stages]
+    return [model.embedding, *itertools.chain(*stages), model.norm]
+
+
+def run(layers, x):
+    for layer in layers:
+        x = layer(x)
+    return x
+
+
 @VERSIONS
-@pytest.mark.parametrize("after", [0, 1, 2])
-def test_early_evidence_is_how_the_score_moves_when_a_token_grows(version, after):
-    model, images = small_model(version), random(1, 3, 20, 28)
-    evidence = class_evidence(model, images, torch.tensor([3], device=PRECISE), after)
-    layers = [model.embedding, *model.stages, model.norm]
+@pytest.mark.parametrize("stage", [1, 2, 3])
+def test_early_evidence_is_how_the_score_moves_when_a_token_grows(version, stage):
+    model, images = small_model(version, depths=(2, 2, 1)), random(1, 3, 20, 28)
+    evidence = class_evidence(model, images, torch.tensor([3], device=PRECISE), stage)
+    layers = layers_of(model)
     with torch.no_grad():
-        x = images
-        for layer in layers[: after + 1]:
-            x = layer(x)
+        x = run(layers[: 2 * stage], images)
         assert evidence.shape == x.shape[:3]
         for row, column in itertools.product(range(x.shape[1]), range(x.shape[2])):
             scores = []
             for factor in (1 + 1e-5, 1 - 1e-5):
                 y = x.clone()
                 y[:, row, column] *= factor
-                for layer in layers[after + 1 :]:
-                    y = layer(y)
-                scores.append(model.head(y.mean((1, 2)))[0, 3])
+                scores.append(model.head(run(layers[2 * stage :], y).mean((1, 2)))[0, 3])
             slope = (scores[0] - scores[1]) / 2e-5
             assert evidence[0, row, column].item() == pytest.approx(slope.item(), abs=1e-6)
+
+
+@VERSIONS
+def test_evidence_before_a_merging_cancels_in_every_square(version):
+    """Why `stage` takes the map after its merging: growing all four joined tokens moves nothing."""
+    model, images = small_model(version), random(2, 3, 32, 32)
+    layers = layers_of(model)
+    before = run(layers[:3], images).detach().requires_grad_()
+    score = model.head(run(layers[3:], before).mean((1, 2)))[:, 1].sum()
+    products = (before * torch.autograd.grad(score, before)[0]).sum(-1)
+    squares = products.unflatten(2, (-1, 2)).unflatten(1, (-1, 2)).sum((2, 4))
+    assert products.abs().max() > 1e-2
+    assert squares.abs().max() < 1e-3 * products.abs().max()  # the norm's eps leaves a little
+    after = class_evidence(model, images, torch.tensor([1, 1], device=PRECISE), stage=2)
+    assert after.abs().max() > 100 * squares.abs().max()
 
 
 def test_evidence_works_without_gradients_and_leaves_none():
     model, images = small_model(), random(2, 3, 16, 16)
     with torch.no_grad():
-        evidence = class_evidence(model, images, torch.tensor([1, 2], device=PRECISE), after=1)
+        evidence = class_evidence(model, images, torch.tensor([1, 2], device=PRECISE), stage=1)
     assert not evidence.requires_grad
     assert not images.requires_grad
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
-@pytest.mark.parametrize("after", [-1, 3, 4])
-def test_a_stage_that_is_not_there_is_refused(after):
+@pytest.mark.parametrize("stage", [-1, 0, 3])
+def test_a_stage_that_is_not_there_is_refused(stage):
     with pytest.raises(ValueError) as problem:
-        class_evidence(small_model(), random(1, 3, 16, 16), torch.tensor([0]), after)
-    assert str(problem.value) == f"after is {after}; the model has stages 1 to 2, and 0 for patches"
+        class_evidence(small_model(), random(1, 3, 16, 16), torch.tensor([0]), stage)
+    assert str(problem.value) == f"stage is {stage}; the model has stages 1 to 2"
 
 
 @pytest.mark.parametrize("number", [-1, 5])
@@ -395,9 +419,11 @@ def test_reachable_is_what_a_product_of_masks_reaches(version, height, width):
         assert {tuple(place) for place in found.nonzero().tolist()} == heard
 
 
-def test_influence_lies_within_reach():
-    model, images = small_model(depths=(2, 2, 1)), random(2, 3, 32, 44)
-    fields, blocks = effective_field(model, images), look_inside(model, images)
+@VERSIONS
+def test_influence_lies_within_reach(version):
+    model, images = small_model(version, depths=(2, 2, 1)), random(2, 3, 32, 44)
+    with torch.no_grad():  # it needs gradients, wherever it is called
+        fields, blocks = effective_field(model, images), look_inside(model, images)
     assert fields.shape == (5, 32, 44)
     for count, field in enumerate(fields, 1):
         middle = (side // 2 for side in blocks[count - 1].size)

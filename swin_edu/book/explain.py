@@ -66,8 +66,8 @@ caption {{ text-align: left; font-weight: bold; }}
 """
 READING = (
     "Evidence adds up: what the tokens of the last map give to the score of the class, or take from it. "
-    "After stage 1 it is a first-order estimate. Rollout follows attention back from all last tokens; it "
-    "knows nothing of the class."
+    "On an earlier map it says, to first order, how far the score would fall if a token's numbers were zero. "
+    "Rollout follows attention back from all last tokens; it knows nothing of the class."
 )
 
 
@@ -146,10 +146,15 @@ def explain(path: str, who: Expert, wanted: str | None = None) -> Explanation:
     }
     blocks, chosen = look_inside(who.model, inputs), torch.tensor([number], device=inputs.device)
     last = class_evidence(who.model, inputs, chosen)
+    # Of the earlier maps, that of stage 2 finds the drawn shapes best (chapter 11).
+    stage = min(2, len({seen.stride for seen in blocks}))
     start = torch.ones_like(last)[:, None] / last.numel()
     maps = {
         "evidence, last map": (last, blocks[-1].stride),
-        "evidence, stage 1": (class_evidence(who.model, inputs, chosen, after=1), blocks[0].stride),
+        f"evidence, stage {stage}": (
+            class_evidence(who.model, inputs, chosen, stage),
+            who.model.embedding.patch * 2 ** (stage - 1),
+        ),
         "rollout": (rollout(blocks, start)[:, 0], blocks[0].stride),
     }
     drawn = {

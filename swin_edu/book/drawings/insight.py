@@ -17,7 +17,6 @@ from swin_edu.book.style import (
     MUTED,
     ORANGE,
     PAPER,
-    PURPLE,
     SIGNED,
     box,
     figure,
@@ -63,14 +62,14 @@ def as_array(values: Tensor) -> np.ndarray:
     return values.detach().cpu().numpy()
 
 
-def outline(axes: Axes, inside: np.ndarray, unit: float = 1) -> None:
-    """Draw the border of all True cells of a map: orange with a dark edge."""
+def outline(axes: Axes, inside: np.ndarray, unit: float = 1, color: str = ORANGE, edge: str = INK) -> None:
+    """Draw the border of all True cells of a map, in a color with an edge."""
     padded = np.pad(inside, 1)
     ys, xs = np.nonzero(padded[1:-1, :-1] != padded[1:-1, 1:])
     rows, columns = np.nonzero(padded[:-1, 1:-1] != padded[1:, 1:-1])
-    for color, linewidth in ((INK, 2.6), (ORANGE, 1.3)):
+    for paint, linewidth in ((edge, 2.6), (color, 1.3)):
         style: dict[str, Any] = {
-            "color": color,
+            "color": paint,
             "linewidth": linewidth,
             "capstyle": "projecting",
             "zorder": 0.8,
@@ -237,8 +236,12 @@ def maps_of_objects(
             place.images[0].set_clim(-limit if title in signed else 0, limit)
             place.images[0].set_cmap(SIGNED if title in signed else "cividis")
         for place in places:
-            outline(place, as_array(inside))
+            outline(place, as_array(inside), color=INK, edge=PAPER)
             box(place, 0, 0, inside.shape[1], inside.shape[0], edgecolor=MUTED, linewidth=0.6)
+    if signed:
+        axes[-1].text(
+            1, -0.04, "orange: for, blue: against", transform=axes[-1].transAxes, ha="right", va="top"
+        )
     return drawn
 
 
@@ -264,38 +267,53 @@ def explanation(image: Tensor, best: dict[str, float], named: str, maps: dict[st
     return drawn
 
 
-def dots(values: dict[str, Tensor], label: str) -> Figure:
-    """Draw one dot for each number in `(n,)`, a row for each entry, and a line at their mean."""
-    drawn, (axes,) = figure(8.8, 0.5 * len(values) + 0.8)
-    for row, numbers in enumerate(values.values()):
+def dots(values: dict[str, Tensor], label: str, others: dict[str, Tensor]) -> Figure:
+    """Draw one dot for each number in `(n,)`, in a row for each entry, and lines at both means."""
+    drawn, (axes,) = figure(8.8, 0.5 * len(values) + 1.2)
+    for row, (name, numbers) in enumerate(values.items()):
         ordered = as_array(numbers.sort().values)
         height = 0.28 * np.sin(np.arange(len(ordered)) * 2.4)  # so that no dot hides another
         axes.plot(ordered, row + height, "o", color=BLUE, alpha=0.55, markersize=3.5, markeredgewidth=0)
-        mean = float(ordered.mean())
-        axes.vlines(mean, row - 0.4, row + 0.4, color=ORANGE, linewidth=2.5)
-        axes.text(1.01, row, f"mean {mean:.2f}", va="center", transform=axes.get_yaxis_transform())
+        means = float(ordered.mean()), float(others[name].mean())
+        for mean, color, style, title in zip(
+            means, (ORANGE, INK), ("-", ":"), ("mean", "mean on another scene's shape"), strict=True
+        ):
+            axes.vlines(
+                mean,
+                row - 0.4,
+                row + 0.4,
+                color=color,
+                linestyle=style,
+                linewidth=2.5,
+                label="" if row else title,
+            )
+        text = f"{means[0]:.2f}, other {means[1]:.2f}"
+        axes.text(1.01, row, text, va="center", transform=axes.get_yaxis_transform())
     axes.set(
         yticks=range(len(values)), yticklabels=list(values), ylim=(len(values) - 0.5, -0.5), xlabel=label
     )
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), frameon=False, ncols=2)
     return drawn
 
 
-def hidden_patches(counts: Sequence[int], shares: dict[str, list[float]], patches: int) -> Figure:
-    """Draw shares of pictures named otherwise against the patches hidden, a line for each entry."""
-    drawn, (axes,) = figure(8.6, 3.4)
-    styles = (("o--", MUTED), ("s-", BLUE), ("^-", ORANGE), ("D-", GREEN), ("v-", PURPLE))
-    for (name, values), (line, color) in zip(shares.items(), styles, strict=False):
-        axes.plot(counts, values, line, color=color, label=name)
-    axes.set(xticks=counts, ylim=(0, 1), xlabel=f"patches hidden, of {patches}")
-    axes.set_ylabel("share named otherwise")
-    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+def hidden_patches(counts: Sequence[int], shares: dict[str, dict[str, list[float]]], patches: int) -> Figure:
+    """Draw shares of pictures named otherwise against the patches hidden: panels, a line for each entry."""
+    drawn, panels = figure(10, 3.6, columns=len(shares))
+    styles = (("o--", MUTED), ("s-", BLUE), ("^-", ORANGE), ("D-", GREEN))
+    for axes, (title, lines) in zip(panels, shares.items(), strict=True):
+        for (name, values), (line, color) in zip(lines.items(), styles, strict=False):
+            axes.plot(counts, values, line, color=color, label=name)
+        axes.set(xticks=counts, ylim=(0, 1.5), yticks=(0, 0.5, 1), title=title)
+        axes.set_xlabel(f"patches hidden, of {patches}")
+        axes.legend(loc="upper left", frameon=False, fontsize=9)
+    panels[0].set_ylabel("share named otherwise")
     return drawn
 
 
 def fields(reached: dict[str, Tensor], gradients: dict[str, Tensor]) -> Figure:
     """Draw which pixels `(H, W)` can reach a token, and below how strongly they do, on a log scale."""
     count = len(reached)
-    drawn, axes = figure(10, 3.9, columns=count, rows=2)
+    drawn, axes = figure(10, 4.1, columns=count, rows=2)
     for place, title, inside in zip(axes, reached, reached.values(), strict=False):
         picture(place, as_array(inside).astype(float), title)
         place.images[0].set(cmap="gray", clim=(-0.6, 1.25))
