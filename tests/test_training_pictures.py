@@ -101,7 +101,10 @@ def test_spreads_draw_each_seed_their_mean_and_the_baseline():
         assert len(rest) == 6
         pairs = zip(rest[::2], rest[1::2], variants.values(), means, strict=True)
         for row, (seeds, mean, values, middle) in enumerate(pairs):
-            assert points(seeds) == [(value, row) for value in values]
+            assert seeds.get_xdata().tolist() == values
+            # Equal ones stand below each other, within their row.
+            heights = [0, 0.12, 0.24] if values == [0.7] * 3 else [0] * len(values)
+            assert (seeds.get_ydata() - row).tolist() == pytest.approx(heights)
             assert seeds.get_linestyle() == "None" and seeds.get_marker() == "o"
             assert mean.get_xdata() == pytest.approx([middle] * 2)
             low, high = mean.get_ydata()
