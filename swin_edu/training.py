@@ -74,30 +74,30 @@ RECIPES = {
 }
 
 
-def small_swin(recipe: Recipe, classes: int) -> SwinTransformer:
-    """Build the model of a recipe, with weights large enough for few channels."""
-    model = SwinTransformer(
-        recipe.channels,
-        recipe.depths,
-        recipe.heads,
-        recipe.window,
-        classes,
-        recipe.version,
-        recipe.stochastic_depth,
-        recipe.patch,
-    )
-    for layer in model.modules():
-        if isinstance(layer, nn.Linear):
-            nn.init.trunc_normal_(layer.weight, std=layer.in_features**-0.5)
-    return model
-
-
 def normalise(images: Tensor) -> Tensor:
     """Return images as numbers from -1 to 1: bytes, 0 to 255, or floats, 0 to 1.
 
     Shape: (B, 3, H, W) -> (B, 3, H, W)
     """
     return images * 2 - 1 if images.is_floating_point() else images / 127.5 - 1
+
+
+def small_swin(recipe: Recipe, classes: int) -> SwinTransformer:
+    """Build the model of a recipe, with weights large enough for few channels."""
+    model = SwinTransformer(
+        channels=recipe.channels,
+        depths=recipe.depths,
+        heads=recipe.heads,
+        window=recipe.window,
+        num_classes=classes,
+        version=recipe.version,
+        stochastic_depth=recipe.stochastic_depth,
+        patch=recipe.patch,
+    )
+    for layer in model.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.trunc_normal_(layer.weight, std=layer.in_features**-0.5)
+    return model
 
 
 def vary(images: Tensor, recipe: Recipe) -> Tensor:
@@ -142,23 +142,6 @@ def learning_rate(step: int, steps: int, recipe: Recipe) -> float:
     if step < warm:
         return recipe.learning_rate * (step + 1) / warm
     return recipe.learning_rate * (1 + math.cos(math.pi * (step - warm) / (steps - warm))) / 2
-
-
-@dataclass
-class History:
-    """What training has reached: one number for each epoch."""
-
-    losses: list[float] = field(default_factory=list)  # mean over the steps
-    accuracies: list[float] = field(default_factory=list)  # share of held-out images
-
-    def add(self, loss: float, accuracy: float) -> None:
-        """Note one more epoch."""
-        self.losses, self.accuracies = [*self.losses, loss], [*self.accuracies, accuracy]
-
-    @property
-    def best(self) -> int:
-        """The epoch with the highest accuracy, the first of them; counted from 0."""
-        return self.accuracies.index(max(self.accuracies))
 
 
 def train_step(
@@ -228,48 +211,21 @@ def train_epoch(
     return sum(losses) / len(losses)
 
 
-def train(
-    model: SwinTransformer,
-    training: tuple[Tensor, Tensor],
-    held_out: tuple[Tensor, Tensor],
-    recipe: Recipe,
-    seed: int = 0,
-    state: Path | None = None,
-    watch: Callable[[History], None] = lambda history: None,
-) -> History:
-    """Train the model; return what each epoch reached. However it ends, the model has the best weights.
+@dataclass
+class History:
+    """What training has reached: one number for each epoch."""
 
-    `training` and `held_out` are images `(N, 3, H, W)` and labels `(N,)`. `state` is a file, written after
-    each epoch, from which training goes on if it is there. `watch` is called after each epoch. An interrupt
-    (Ctrl-C) only ends training early.
-    Raises ValueError when there are fewer images than a batch or the state is that of another training, and
-    FloatingPointError when the loss is not finite.
-    """
-    where = next(model.parameters()).device
-    images, labels = (x.to(where) for x in training)
-    if len(images) < recipe.batch:
-        raise ValueError(f"there are {len(images)} images; a batch needs {recipe.batch}")
-    about = json.dumps({"seed": seed, "images": len(images), **asdict(recipe)})
-    optimizer = torch.optim.AdamW(parameter_groups(model, recipe.weight_decay))
-    history, best = History(), copy_of(model.state_dict())
-    if state is not None and state.exists():
-        history, best = load_state(state, about, model, optimizer)
-    try:
-        for epoch in range(len(history.losses), recipe.epochs):
-            with repeatable(1_000_003 * seed + epoch, where):
-                loss = train_epoch(model, optimizer, images, labels, recipe, epoch)
-            history.add(loss, accuracy(model, *held_out))
-            if history.best == epoch:
-                best = copy_of(model.state_dict())
-            if state is not None:
-                save_state(state, about, model, optimizer, history, best)
-            watch(history)
-    except KeyboardInterrupt:
-        pass
-    finally:
-        model.load_state_dict(best)
-        model.eval()
-    return history
+    losses: list[float] = field(default_factory=list)  # mean over the steps
+    accuracies: list[float] = field(default_factory=list)  # share of held-out images
+
+    def add(self, loss: float, accuracy: float) -> None:
+        """Note one more epoch, in new lists: who watches may keep the old ones."""
+        self.losses, self.accuracies = [*self.losses, loss], [*self.accuracies, accuracy]
+
+    @property
+    def best(self) -> int:
+        """The epoch with the highest accuracy, the first of them; counted from 0."""
+        return self.accuracies.index(max(self.accuracies))
 
 
 def copy_of(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -314,9 +270,53 @@ def load_state(
     model.load_state_dict(group("model."))
     optimizer.load_state_dict(
         {
-            "state": {i: group(f"optimizer.{i}.") for i, _ in enumerate(list(model.parameters()))},
+            "state": {i: group(f"optimizer.{i}.") for i in range(len(list(model.parameters())))},
             "param_groups": optimizer.state_dict()["param_groups"],
         }
     )
     history = {name: values.tolist() for name, values in group("history.").items()}
     return History(**history), group("best.")
+
+
+def train(
+    model: SwinTransformer,
+    training: tuple[Tensor, Tensor],
+    held_out: tuple[Tensor, Tensor],
+    recipe: Recipe,
+    seed: int = 0,
+    state: Path | None = None,
+    watch: Callable[[History], None] = lambda history: None,
+) -> History:
+    """Train the model; return what each epoch reached. However it ends, the model has the best weights.
+
+    `training` and `held_out` are images `(N, 3, H, W)` and labels `(N,)`. `state` is a file, written after
+    each epoch, from which training goes on if it is there. `watch` is called after each epoch. An interrupt
+    (Ctrl-C) only ends training early.
+    Raises ValueError when there are fewer images than a batch or the state has another seed, recipe or number
+    of images, and FloatingPointError when the loss is not finite.
+    """
+    where = next(model.parameters()).device
+    images, labels = (x.to(where) for x in training)
+    if len(images) < recipe.batch:
+        raise ValueError(f"there are {len(images)} images; a batch needs {recipe.batch}")
+    about = json.dumps({"seed": seed, "images": len(images), **asdict(recipe)})
+    optimizer = torch.optim.AdamW(parameter_groups(model, recipe.weight_decay))
+    history, best = History(), copy_of(model.state_dict())
+    if state is not None and state.exists():
+        history, best = load_state(state, about, model, optimizer)
+    try:
+        for epoch in range(len(history.losses), recipe.epochs):
+            with repeatable(1_000_003 * seed + epoch, where):  # another number for each seed and epoch
+                loss = train_epoch(model, optimizer, images, labels, recipe, epoch)
+            history.add(loss, accuracy(model, *held_out))
+            if history.best == epoch:
+                best = copy_of(model.state_dict())
+            if state is not None:
+                save_state(state, about, model, optimizer, history, best)
+            watch(history)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        model.load_state_dict(best)
+        model.eval()
+    return history

@@ -7,28 +7,41 @@ import torch
 from matplotlib.figure import Figure
 
 from swin_edu.book import contents, drawings
+from swin_edu.book.datasets import digits
 from swin_edu.book.explorers import (
     Attention,
     Block,
+    Moves,
     Overview,
     Patches,
     Position,
     Reach,
     ShiftMask,
+    Sight,
     Windows,
 )
 from swin_edu.book.images import sample_image
+from swin_edu.book.scenes import draw_scene
 from swin_edu.book.style import png
+from swin_edu.book.trained import trained
 from swin_edu.book.write import ROOT
 from swin_edu.fast import window_order
+from swin_edu.insight import look_inside
 from swin_edu.patches import patch_partition
 from swin_edu.shift import shift_mask
+from swin_edu.training import normalise
 
 
 def toy_partition() -> Figure:
     """Draw four patches of 2 × 2 whose numbers can be checked by eye."""
     toy = torch.arange(16.0).expand(1, 3, 16).reshape(1, 3, 4, 4)
     return drawings.toy_partition(toy[0, 0], patch_partition(toy, 2)[..., ::3].reshape(4, 4))
+
+
+def sight() -> Figure:
+    """Draw where a token of a drawn scene looks, in the second block of the model trained on scenes."""
+    images = draw_scene(1, objects=1).image[None] / 255
+    return Sight(images, look_inside(trained("scenes"), normalise(images)), block=2, row=8, column=8).still()
 
 
 # The same token everywhere, in its window, in the shifted window; and one at the border, under the mask.
@@ -42,6 +55,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "attention": lambda: Attention(sample_image("flower"), row=8, column=17).still(),
     "block": lambda: Block(sample_image()).still(),
     "chapters": lambda: drawings.chapter_map(contents.CHAPTERS, contents.written()),
+    "moves": lambda: Moves(trained("digits"), *digits().held_out).still(),
     "patches": lambda: Patches(sample_image(), patch=4, row=32, column=29).still(),
     "position": lambda: Position(sample_image(), window=7, row=3, column=3, head=1).still(),
     "memory": lambda: drawings.memory_orders(window_order(56, 56, 7, 0)[0], *window_order(56, 56, 7, 3)),
@@ -51,6 +65,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
         sample_image(), tokens=8, window=4, shift=2, mask=shift_mask(8, 8, 4, 2)[-1]
     ),
     "shift_mask": lambda: ShiftMask(sample_image()).still(),
+    "sight": sight,
     "toy_partition": toy_partition,
     "window_reach": lambda: drawings.window_reach(sample_image(), 4, REACH),
     "windows": lambda: Windows(sample_image(), side=224, stage=1, window=7, place=463).still(),

@@ -51,7 +51,8 @@ def run(data: str, out: Path, seed: int, epochs: int | None, quick: bool) -> int
     if not history.losses:
         print("stopped before the first epoch was done; nothing is written")
         return 130
-    command = f"python3 -m swin_edu train {data} --seed {seed} --epochs {recipe.epochs}"
+    options = f"--seed {seed} --epochs {recipe.epochs}{' --fast' if quick else ''}"
+    command = f"python3 -m swin_edu train {data} {options}"
     accuracy = history.accuracies[history.best]
     save_trained(model, weights, recipe, dataset.classes, command, accuracy)
     (out / f"{dataset.name}.png").write_bytes(png(learning_curves(history.losses, history.accuracies)))

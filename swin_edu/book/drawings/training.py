@@ -96,13 +96,13 @@ def rate_schedule(rates: list[float], warm: int) -> Figure:
 
 
 def branch_sizes(sizes: dict[str, list[float]]) -> Figure:
-    """Draw how large the branch of each block is beside what it is added to, for several ways to begin."""
+    """Draw how much each block adds, beside the length of what it adds to, for several ways to begin."""
     drawn, (axes,) = figure(8, 2.6)
     for marker, (name, values) in zip("os^", sizes.items(), strict=False):
         axes.plot(range(1, len(values) + 1), values, marker=marker, label=name)
     axes.set(
-        xlabel="branch, from first to last",
-        ylabel="length of branch / length of x",
+        xlabel="block",
+        ylabel="length added / length of x",
         ylim=(0, None),
         xticks=range(1, 1 + max(map(len, sizes.values()))),
     )
@@ -116,7 +116,8 @@ def smoothed_losses(margins: Tensor, losses: dict[str, Tensor]) -> Figure:
     for style, (name, values) in zip(("-", "--"), losses.items(), strict=True):
         axes.plot(margins, values, style, label=name)
         lowest = int(values.argmin())
-        axes.plot(margins[lowest], values[lowest], "o", color=INK)
+        if lowest < len(values) - 1:  # else it still falls at the right edge
+            axes.plot(margins[lowest], values[lowest], "o", color=INK)
     axes.set(xlabel="score of the true class minus score of each other class", ylabel="loss", ylim=(0, None))
     axes.legend(frameon=False)
     return drawn
@@ -125,7 +126,7 @@ def smoothed_losses(margins: Tensor, losses: dict[str, Tensor]) -> Figure:
 def spreads(results: dict[str, dict[str, list[float]]], baseline: str) -> Figure:
     """Draw accuracies of several seeds, a row for each variant, their mean as a line; one panel a task.
 
-    The dashed line is the mean of the variant called `baseline`.
+    Beside it stand mean and standard deviation. The dashed line is the mean of the variant `baseline`.
     """
     names = list(next(iter(results.values())))
     drawn, axes = figure(10, 0.42 * len(names) + 1.1, columns=len(results), sharey=True)
@@ -133,10 +134,11 @@ def spreads(results: dict[str, dict[str, list[float]]], baseline: str) -> Figure
         place.axvline(float(np.mean(variants[baseline])), color=MUTED, linestyle="--", linewidth=1)
         for row, name in enumerate(names):
             values = np.array(variants[name])
-            place.plot(values, [row] * len(values), "o", color=BLUE, alpha=0.55, markersize=6)
+            before = [int((values[:i] == value).sum()) for i, value in enumerate(values)]  # equal dots: below
+            place.plot(values, row + 0.12 * np.array(before), "o", color=BLUE, alpha=0.55, markersize=6)
             place.plot([values.mean()] * 2, [row - 0.3, row + 0.3], color=INK, linewidth=2.5)
             spread = f"{values.mean():.1%} ± {values.std(ddof=1):.1%}"
             place.annotate(spread, (1.02, row), xycoords=("axes fraction", "data"), va="center", fontsize=9)
         place.set(title=task, yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
-        place.xaxis.set_major_formatter(PercentFormatter(1))
+        place.xaxis.set_major_formatter(PercentFormatter(1, decimals=1))
     return drawn
