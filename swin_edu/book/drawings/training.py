@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 from torch import Tensor
 
 from swin_edu.book.drawings.common import pixels
@@ -140,5 +140,6 @@ def spreads(results: dict[str, dict[str, list[float]]], baseline: str) -> Figure
             spread = f"{values.mean():.1%} ± {values.std(ddof=1):.1%}"
             place.annotate(spread, (1.02, row), xycoords=("axes fraction", "data"), va="center", fontsize=9)
         place.set(title=task, yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
+        place.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
         place.xaxis.set_major_formatter(PercentFormatter(1, decimals=1))
     return drawn
