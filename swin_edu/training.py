@@ -111,8 +111,8 @@ def vary(images: Tensor, recipe: Recipe) -> Tensor:
     mirror = torch.where(torch.rand(batch) < recipe.mirror, -1, 1)
     # Where the centre of each new pixel lies in the old image: from -1 to 1 across and down.
     rows = [
-        [mirror * size * angle.cos(), -size * angle.sin(), right * recipe.move * 2 / width],
-        [mirror * size * angle.sin(), size * angle.cos(), down * recipe.move * 2 / height],
+        [mirror * size * angle.cos(), -size * angle.sin() * height / width, right * recipe.move * 2 / width],
+        [mirror * size * angle.sin() * width / height, size * angle.cos(), down * recipe.move * 2 / height],
     ]
     matrices = torch.stack([torch.stack(row, dim=1) for row in rows], dim=1).to(images.device)
     places = F.affine_grid(matrices, list(images.shape), align_corners=False)
@@ -173,14 +173,14 @@ def accuracy(model: nn.Module, images: Tensor, labels: Tensor, batch: int = 256)
 @contextmanager
 def repeatable(seed: int, where: torch.device) -> Iterator[None]:
     """Draw the random numbers of a seed, leave the caller's alone, and on a CPU add in one fixed order."""
-    before = torch.are_deterministic_algorithms_enabled()
+    before = torch.get_deterministic_debug_mode()
     with torch.random.fork_rng([where] if where.type == "cuda" else []):
         torch.manual_seed(seed)
-        torch.use_deterministic_algorithms(before or where.type == "cpu")
+        torch.set_deterministic_debug_mode("error" if where.type == "cpu" else before)
         try:
             yield
         finally:
-            torch.use_deterministic_algorithms(before)
+            torch.set_deterministic_debug_mode(before)
 
 
 def train_epoch(
@@ -261,12 +261,23 @@ def load_state(
     Raises ValueError when the file is damaged or the state of another training.
     """
     saved = read_weights(path)
-    if (found := read_about(path).get("training")) != about:
-        raise ValueError(f"{path} is the state of another training, {found}; this one is {about}")
+    found, wanted = (json.loads(text) for text in (read_about(path).get("training", "{}"), about))
+    if found != wanted:
+        others = [
+            f"{name} {found.get(name)}, not {value}"
+            for name, value in wanted.items()
+            if found.get(name) != value
+        ]
+        raise ValueError(
+            f"{path} is the state of another training, with {', '.join(others)}; remove or rename it"
+        )
 
     def group(begin: str) -> dict[str, Tensor]:
         return {name[len(begin) :]: x for name, x in saved.items() if name.startswith(begin)}
 
+    shapes = [{name: x.shape for name, x in each.items()} for each in (group("model."), model.state_dict())]
+    if shapes[0] != shapes[1]:
+        raise ValueError(f"{path} is the state of another model; remove or rename it")
     model.load_state_dict(group("model."))
     optimizer.load_state_dict(
         {
@@ -295,6 +306,8 @@ def train(
     Raises ValueError when there are fewer images than a batch or the state has another seed, recipe or number
     of images, and FloatingPointError when the loss is not finite.
     """
+    if state is not None and state.suffix != ".safetensors":
+        raise ValueError(f"state is {state}; its name must end in .safetensors")
     where = next(model.parameters()).device
     images, labels = (x.to(where) for x in training)
     if len(images) < recipe.batch:
@@ -308,9 +321,10 @@ def train(
         for epoch in range(len(history.losses), recipe.epochs):
             with repeatable(1_000_003 * seed + epoch, where):  # another number for each seed and epoch
                 loss = train_epoch(model, optimizer, images, labels, recipe, epoch)
-            history.add(loss, accuracy(model, *held_out))
+            right, weights = accuracy(model, *held_out), copy_of(model.state_dict())
+            history.add(loss, right)  # after the copy, for an interrupt may come in between
             if history.best == epoch:
-                best = copy_of(model.state_dict())
+                best = weights
             if state is not None:
                 save_state(state, about, model, optimizer, history, best)
             watch(history)

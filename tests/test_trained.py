@@ -130,6 +130,15 @@ def test_a_file_without_recipe_gets_one_sentence(tmp_path, about):
         trained(str(path))
 
 
+@pytest.mark.parametrize("recipe", ['{"heat": 3}', "no", "[]", "3"])
+def test_a_recipe_of_another_version_gets_one_sentence(tmp_path, recipe):
+    path = tmp_path / "x.safetensors"
+    save_weights(small()[0].state_dict(), path, {"recipe": recipe, "classes": '["a"]'})
+    sentence = f"^{path} holds a recipe of another version of swin_edu; train again$"
+    with pytest.raises(ValueError, match=sentence):
+        trained(path)
+
+
 def test_a_file_of_another_kind_gets_one_sentence(tmp_path):
     path = tmp_path / "x.pth"
     torch.save(small()[0].state_dict(), path)

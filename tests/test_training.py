@@ -156,8 +156,8 @@ def varied_by_hand(images, recipe, seed):
     [
         (7, 7, {"turn": 180, "stretch": 0.4, "move": 3, "mirror": 0.5}),
         (6, 6, {"turn": 15, "stretch": 0.1, "move": 1, "mirror": 0}),
-        (5, 9, {"turn": 0, "stretch": 0.3, "move": 4, "mirror": 0.5}),
-        (8, 3, {"turn": 0, "stretch": 0, "move": 2.5, "mirror": 1}),
+        (5, 9, {"turn": 180, "stretch": 0.3, "move": 4, "mirror": 0.5}),
+        (8, 3, {"turn": 40, "stretch": 0, "move": 2.5, "mirror": 1}),
     ],
 )
 def test_images_vary_as_by_hand(double, beyond, height, width, changes):
@@ -512,6 +512,17 @@ def test_the_callers_random_numbers_and_setting_stay(before):
         torch.use_deterministic_algorithms(False)
 
 
+@pytest.mark.parametrize("mode", [0, 1, 2])
+def test_even_a_setting_that_only_warns_stays(mode):
+    torch.set_deterministic_debug_mode(mode)
+    try:
+        with repeatable(4, CPU):
+            assert torch.get_deterministic_debug_mode() == 2
+        assert torch.get_deterministic_debug_mode() == mode
+    finally:
+        torch.set_deterministic_debug_mode(0)
+
+
 @pytest.mark.parametrize("before", [False, True])
 def test_on_a_gpu_the_setting_stays(monkeypatch, before):
     devices, fork = [], torch.random.fork_rng
@@ -842,6 +853,55 @@ def test_the_state_of_another_seed_or_of_other_images_is_refused(tmp_path):
     assert "is the state of another training" in refused(tmp_path / "seed.safetensors")
     written(tmp_path / "images.safetensors", images=pictures(21))
     assert "is the state of another training" in refused(tmp_path / "images.safetensors")
+
+
+def test_what_differs_is_told(tmp_path):
+    path = tmp_path / "x.safetensors"
+    written(path, replace(TINY, epochs=5, learning_rate=0.1), seed=3)
+    assert refused(path) == (
+        f"{path} is the state of another training, with seed 3, not 0, epochs 5, not 4, "
+        "learning_rate 0.1, not 0.003; remove or rename it"
+    )
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_the_state_of_another_model_is_refused(tmp_path, version):
+    path = tmp_path / "x.safetensors"
+    written(path)
+    model = small_swin(replace(TINY, version=version), 5)
+    before = copies(model)
+    with pytest.raises(ValueError, match=f"^{path} is the state of another model; remove or rename it$"):
+        train(model, SEEN, UNSEEN, TINY, 0, path)
+    assert same(copies(model), before)
+
+
+@pytest.mark.parametrize("name", ["x", "x.pth", "x.safetensors.old"])
+def test_the_name_of_a_state_is_checked_before_training(tmp_path, name):
+    with pytest.raises(ValueError, match=r"; its name must end in \.safetensors$"):
+        train(tiny(), SEEN, UNSEEN, TINY, 0, tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("call", [2, 3, 4, 5])
+def test_an_interrupt_between_two_epochs_leaves_the_best_weights_too(monkeypatch, call):
+    """The first copy is that of the beginning; then there is one for each epoch."""
+    after, calls = [], 0
+
+    def interrupted(weights, copy_of=training.copy_of):
+        nonlocal calls
+        calls += 1
+        if calls == call:
+            raise KeyboardInterrupt
+        return copy_of(weights)
+
+    reached = iter([0.1, 0.2, 0.3, 0.4])
+    monkeypatch.setattr(training, "accuracy", lambda *_: next(reached))
+    monkeypatch.setattr(training, "copy_of", interrupted)
+    model = tiny()
+    before = copies(model)
+    history = train(model, SEEN, UNSEEN, TINY, watch=lambda _: after.append(copies(model)))
+    assert len(history.losses) == call - 2 == len(after)
+    assert same(copies(model), after[history.best] if after else before)
 
 
 @pytest.mark.parametrize("share", [0, 0.001, 0.3, 0.9, 0.9999])

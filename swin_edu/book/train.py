@@ -1,5 +1,6 @@
 """``python3 -m swin_edu train``: train a small Swin, watch it, stop it, go on."""
 
+import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,6 +17,8 @@ from swin_edu.book.trained import save_trained
 from swin_edu.fast import fast
 from swin_edu.training import RECIPES, History, small_swin, train
 
+MOST_SEEDS = 1_000_000
+
 
 def main(data: str, out: Path, seed: int, epochs: int | None, quick: bool) -> int:
     """Train on a dataset, and write the best weights and the curves into the folder `out`."""
@@ -28,6 +31,12 @@ def main(data: str, out: Path, seed: int, epochs: int | None, quick: bool) -> in
 
 def run(data: str, out: Path, seed: int, epochs: int | None, quick: bool) -> int:
     """Do what `main` says; raise OSError, ValueError or FloatingPointError where that cannot be."""
+    if epochs is not None and epochs < 1:
+        raise ValueError(f"--epochs is {epochs}; it must be at least 1")
+    if not 0 <= seed < MOST_SEEDS:
+        raise ValueError(f"--seed is {seed}; it must be at least 0 and below {MOST_SEEDS:,}")
+    if out.exists() and not out.is_dir():
+        raise NotADirectoryError(f"--out is {out}, which is no folder; name a folder")
     dataset = load_dataset(data)
     recipe = RECIPES[dataset.name]
     if epochs is not None:
@@ -52,7 +61,7 @@ def run(data: str, out: Path, seed: int, epochs: int | None, quick: bool) -> int
         print("stopped before the first epoch was done; nothing is written")
         return 130
     options = f"--seed {seed} --epochs {recipe.epochs}{' --fast' if quick else ''}"
-    command = f"python3 -m swin_edu train {data} {options}"
+    command = f"python3 -m swin_edu train {shlex.quote(data)} {options}"
     accuracy = history.accuracies[history.best]
     save_trained(model, weights, recipe, dataset.classes, command, accuracy)
     (out / f"{dataset.name}.png").write_bytes(png(learning_curves(history.losses, history.accuracies)))

@@ -38,7 +38,11 @@ def trained(name_or_path: str | Path) -> SwinTransformer:
     path = path if path.exists() else Path(name_or_path)
     weights = read_weights(path)
     about = notes(path)
-    model = small_swin(Recipe(**json.loads(about["recipe"])), len(json.loads(about["classes"])))
+    try:
+        recipe, classes = Recipe(**json.loads(about["recipe"])), json.loads(about["classes"])
+    except (TypeError, ValueError):
+        raise ValueError(f"{path} holds a recipe of another version of swin_edu; train again") from None
+    model = small_swin(recipe, len(classes))
     load_weights(model, weights)
     return model.eval()
 
