@@ -321,10 +321,10 @@ def train(
         for epoch in range(len(history.losses), recipe.epochs):
             with repeatable(1_000_003 * seed + epoch, where):  # another number for each seed and epoch
                 loss = train_epoch(model, optimizer, images, labels, recipe, epoch)
-            right, weights = accuracy(model, *held_out), copy_of(model.state_dict())
+            right = accuracy(model, *held_out)
+            if right > max(history.accuracies, default=-1):
+                best = copy_of(model.state_dict())
             history.add(loss, right)  # after the copy, for an interrupt may come in between
-            if history.best == epoch:
-                best = weights
             if state is not None:
                 save_state(state, about, model, optimizer, history, best)
             watch(history)

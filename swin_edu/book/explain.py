@@ -4,9 +4,7 @@ import base64
 import difflib
 import html
 import json
-import os
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +22,7 @@ from swin_edu.book.images import load_image
 from swin_edu.book.site import enliven, live_module
 from swin_edu.book.style import png
 from swin_edu.book.trained import FOLDER, notes, trained
+from swin_edu.book.write import replace_bytes
 from swin_edu.checkpoints import load_weights
 from swin_edu.insight import class_evidence, look_inside, rollout, to_pixels
 from swin_edu.model import SwinTransformer, swin
@@ -102,9 +101,8 @@ def main(image: str, out: Path, weights: Path | None, name: str | None, wanted: 
             raise NotADirectoryError(f"--out is {out}, which is no folder; name a folder")
         found = explain(image, expert(weights, name), wanted)
         paths = [out / f"{Path(image).stem}_explained{suffix}" for suffix in (".png", ".html")]
-        out.mkdir(parents=True, exist_ok=True)
         for path, data in zip(paths, (found.picture, found.page.encode()), strict=True):
-            replace(path, data)
+            replace_bytes(path, data)
     except (OSError, ValueError) as problem:
         print(f"swin_edu: {problem}", file=sys.stderr)
         return 1
@@ -218,10 +216,3 @@ def as_page(name: str, picture: bytes, alt: str, best: dict[str, float], sight: 
         explorer=output.data["text/html"],
         module=live_module(script),
     )
-
-
-def replace(path: Path, data: bytes) -> None:
-    """Write a file; others see the old one or the whole new one."""
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-        (Path(folder) / path.name).write_bytes(data)
-        os.replace(Path(folder) / path.name, path)

@@ -14,6 +14,7 @@ from swin_edu.book.device import device
 from swin_edu.book.drawings import learning_curves
 from swin_edu.book.style import png
 from swin_edu.book.trained import save_trained
+from swin_edu.book.write import replace_bytes
 from swin_edu.fast import fast
 from swin_edu.training import RECIPES, History, small_swin, train
 
@@ -44,9 +45,8 @@ def run(data: str, out: Path, seed: int, epochs: int | None, quick: bool) -> int
     torch.manual_seed(seed)
     model = small_swin(recipe, len(dataset.classes)).to(device())
     weights, state = out / f"{dataset.name}.safetensors", out / f"{dataset.name}_state.safetensors"
-    print(
-        f"{len(dataset.training.labels):,} images of {dataset.name}, {count(model):,} parameters, {device()}"
-    )
+    count = sum(parameter.numel() for parameter in model.parameters())
+    print(f"{len(dataset.training.labels):,} images of {dataset.name}, {count:,} parameters, {device()}")
     with tqdm(total=recipe.epochs, unit="epoch", dynamic_ncols=True) as bar:
         history = train(
             fast(model) if quick else model,
@@ -64,7 +64,7 @@ def run(data: str, out: Path, seed: int, epochs: int | None, quick: bool) -> int
     command = f"python3 -m swin_edu train {shlex.quote(data)} {options}"
     accuracy = history.accuracies[history.best]
     save_trained(model, weights, recipe, dataset.classes, command, accuracy)
-    (out / f"{dataset.name}.png").write_bytes(png(learning_curves(history.losses, history.accuracies)))
+    replace_bytes(out / f"{dataset.name}.png", png(learning_curves(history.losses, history.accuracies)))
     print(
         f"epoch {history.best + 1} is the best: {accuracy:.1%} of {len(dataset.held_out.labels)} images right"
     )
@@ -74,11 +74,6 @@ def run(data: str, out: Path, seed: int, epochs: int | None, quick: bool) -> int
         return 130
     state.unlink()
     return 0
-
-
-def count(model: torch.nn.Module) -> int:
-    """Return the number of parameters."""
-    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def shown_on(bar: tqdm) -> Callable[[History], None]:

@@ -163,20 +163,25 @@ def in_one_piece(outputs: list[NotebookNode]) -> list[NotebookNode]:
 
 
 def replace_text(path: Path, text: str) -> bool:
-    """Write `text` unless the file holds it already; others see the old file or the new one, never half."""
+    """Write `text` unless the file holds it already."""
     if path.exists() and path.read_text("utf-8") == text:
         return False
+    replace_bytes(path, text.encode("utf-8"))
+    return True
+
+
+def replace_bytes(path: Path, data: bytes) -> None:
+    """Write a file; others see the old one or the new one, never half."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)
         raise
-    return True
 
 
 def main(chosen: list[str], check: bool = False) -> int:

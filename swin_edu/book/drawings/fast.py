@@ -208,11 +208,16 @@ def rates_of_ways(
             axis, layers, {name: [v / 1e9 for v in values[part]] for name, values in rates.items()}, styles
         )
         axis.set_title(f"batch of {batch}")
-    axes[0].set_ylabel("billion operations a second")
-    handles, names = axes[0].get_legend_handles_labels()
-    drawn.legend(handles, names, loc="outside upper center", ncols=3, frameon=False)
-    drawn.supxlabel(f"measured on {machine}", fontsize=9, color=MUTED)
+    label_panels(drawn, axes, "billion operations a second", machine)
     return drawn
+
+
+def label_panels(drawn: Figure, axes: Sequence[Axes], label: str, machine: str) -> None:
+    """Label panels that share an axis and a legend, and say where their figures are from."""
+    axes[0].set_ylabel(label)
+    handles, names = axes[0].get_legend_handles_labels()
+    drawn.legend(handles, names, loc="outside upper center", ncols=len(names), frameon=False)
+    drawn.supxlabel(f"measured on {machine}", fontsize=9, color=MUTED)
 
 
 def grouped_bars(
@@ -239,10 +244,7 @@ def predicted_and_measured(
         grouped_bars(axis, steps, both, ((ORANGE, "//"), (BLUE, "")))
         axis.axhline(1, color=INK, linewidth=0.8, zorder=0)
         axis.set_title(f"batch of {batch}")
-    axes[0].set_ylabel("times as fast as the step before")
-    handles, names = axes[0].get_legend_handles_labels()
-    drawn.legend(handles, names, loc="outside upper center", ncols=2, frameon=False)
-    drawn.supxlabel(f"measured on {machine}", fontsize=9, color=MUTED)
+    label_panels(drawn, axes, "times as fast as the step before", machine)
     return drawn
 
 

@@ -42,18 +42,23 @@ class Look(NamedTuple):
     @property
     def window(self) -> np.ndarray:
         """The tokens `(h, w)` in the window of this one."""
-        return self._allowed() >= 0
+        return self._mask() >= 0
 
     @property
     def hidden(self) -> np.ndarray:
         """Those of them that the mask hides from it."""
-        return self._allowed() == 0
+        return self._mask() == 0
+
+    @property
+    def allowed(self) -> np.ndarray:
+        """Those that it may look at."""
+        return self._mask() == 1
 
     def mean(self) -> "Look":
         """The mean over the heads."""
         return self._replace(values=self.values.mean(0))
 
-    def _allowed(self) -> np.ndarray:
+    def _mask(self) -> np.ndarray:
         return as_array(self.seen.on_map(self.seen.mask[:, None].float(), *self.place, elsewhere=-1)[0])
 
 
@@ -111,12 +116,17 @@ def lit_maps(image: Tensor, looks: dict[str, Look]) -> Figure:
     return drawn
 
 
+def coloured(axes: Axes, values: np.ndarray, limit: float, signed: bool, title: str = "") -> None:
+    """Draw values from blue at -limit to orange at limit, or without a sign from dark at 0 to bright."""
+    picture(axes, values, title)
+    axes.images[0].set(cmap=SIGNED if signed else "cividis", clim=(-limit if signed else 0, limit))
+
+
 def signed_map(axes: Axes, look: Look, limit: float, title: str = "") -> None:
     """Draw what one token has for those of its window, from blue at -limit to orange at limit."""
     height, width = look.seen.size
-    shown = np.ma.masked_where(~look.window | look.hidden, as_array(look.values))
-    picture(axes, shown, title)
-    axes.images[0].set(cmap=SIGNED, clim=(-limit, limit))
+    shown = np.ma.masked_where(~look.allowed, as_array(look.values))
+    coloured(axes, shown, limit, signed=True, title=title)
     box(axes, 0, 0, width, height, edgecolor=MUTED, linewidth=0.6)
     frame(axes, look, 1, height, width)
 
@@ -127,7 +137,7 @@ def parts_of_token(image: Tensor, parts: dict[str, Look], weights: Look) -> Figu
     limit = max(float(np.nanmax(np.abs(as_array(look.values)))) for look in parts.values())
     for place, (title, look) in zip(axes, parts.items(), strict=False):
         signed_map(place, look, limit, title)
-        for row, column in np.argwhere(look.window & ~look.hidden):
+        for row, column in np.argwhere(look.allowed):
             number = f"{as_array(look.values)[row, column]:.1f}".replace("-0.0", "0.0").replace("-", "−")
             place.text(column + 0.5, row + 0.5, number, ha="center", va="center", fontsize=6)
     lit(axes[-1], image, weights, "weights: softmax of the sum")
@@ -193,8 +203,7 @@ def tables_of_heads(tables: dict[str, Tensor]) -> Figure:
         limit, middle = float(table.abs().max()), table.shape[-1] / 2
         for head, values in enumerate(table):
             place = axes[row * heads + head]
-            picture(place, as_array(values), f"head {head + 1}" if row == 0 else "")
-            place.images[0].set(cmap=SIGNED, clim=(-limit, limit))
+            coloured(place, as_array(values), limit, signed=True, title="" if row else f"head {head + 1}")
             box(place, 0, 0, 2 * middle, 2 * middle, edgecolor=MUTED, linewidth=0.6)
             place.plot(middle, middle, ".", color=INK, markersize=3)
         text = f"{name}\n±{limit:.2f}"
@@ -231,10 +240,8 @@ def maps_of_objects(
         places = axes[row * columns : (row + 1) * columns]
         picture(places[0], pixels(image), "" if row else "picture")
         for place, (title, values) in zip(places[1:], maps.items(), strict=True):
-            picture(place, as_array(values[row]), "" if row else title)
             limit = float(values[row].abs().max())
-            place.images[0].set_clim(-limit if title in signed else 0, limit)
-            place.images[0].set_cmap(SIGNED if title in signed else "cividis")
+            coloured(place, as_array(values[row]), limit, title in signed, "" if row else title)
         for place in places:
             outline(place, as_array(inside), color=INK, edge=PAPER)
             box(place, 0, 0, inside.shape[1], inside.shape[0], edgecolor=MUTED, linewidth=0.6)
@@ -260,9 +267,8 @@ def explanation(image: Tensor, best: dict[str, float], named: str, maps: dict[st
     axes[1].axis("off")
     for place, (title, values) in zip(axes[2:], maps.items(), strict=True):
         signed = title.startswith("evidence")
-        picture(place, as_array(values), title + signed * f"\nfor {named}")
         limit = float(values.abs().max())
-        place.images[0].set(cmap=SIGNED if signed else "cividis", clim=(-limit if signed else 0, limit))
+        coloured(place, as_array(values), limit, signed, title + signed * f"\nfor {named}")
         box(place, 0, 0, values.shape[1], values.shape[0], edgecolor=MUTED, linewidth=0.6)
     return drawn
 

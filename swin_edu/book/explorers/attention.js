@@ -17,15 +17,6 @@ export function logits(i, { kind, scale }, data) {
   return result.map((logit) => scale * logit);
 }
 
-/* swin_edu.attention.attend_with_weights: the largest logit is taken off first, which changes no weight. */
-export function softmax(logits) {
-  let highest = -Infinity, sum = 0;
-  for (const logit of logits) highest = Math.max(highest, logit);
-  const weights = logits.map((logit) => Math.exp(logit - highest));
-  for (const weight of weights) sum += weight;
-  return weights.map((weight) => weight / sum);
-}
-
 export function mean(weights, { values }) {
   const result = [0, 0, 0];
   for (let j = 0; j < weights.length; j++) for (let c = 0; c < 3; c++) result[c] += weights[j] * values.data[3 * j + c];

@@ -247,6 +247,15 @@ function raster(context, x, y, width, height, rows, columns, color) {
   context.drawImage(canvas, x, y, width, height);
 }
 
+/* swin_edu.attention.attend_with_weights: the largest logit is taken off first, which changes no weight. */
+function softmax(logits) {
+  let highest = -Infinity, sum = 0;
+  for (const logit of logits) highest = Math.max(highest, logit);
+  const weights = logits.map((logit) => Math.exp(logit - highest));
+  for (const weight of weights) sum += weight;
+  return weights.map((weight) => weight / sum);
+}
+
 /* Outline what the picture is about: blue with a white edge, to be seen on any picture. */
 function mark(context, x, y, width, height, thickness = 2.5) {
   for (const [color, factor] of [[PAPER, 2], [BLUE, 1]]) {

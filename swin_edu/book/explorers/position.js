@@ -28,10 +28,7 @@ export function bias(state, data) {
 
 /* The weights when all keys are alike: the softmax of the bias. */
 export function weights(state, data) {
-  const logits = bias(state, data), highest = Math.max(...logits);
-  const powers = logits.map((logit) => Math.exp(logit - highest));
-  const sum = powers.reduce((a, b) => a + b);
-  return powers.map((power) => power / sum);
+  return softmax(bias(state, data));
 }
 
 function strongest(state, data) {

@@ -27,13 +27,6 @@ export function query(state, data) {
   return { ...block, content, bias, weights, allowed, keys: Array.from(tokens.subarray(window * count, (window + 1) * count)) };
 }
 
-/* swin_edu.attention.attend_with_weights: the largest logit is taken off first, which changes no weight. */
-function softmax(logits) {
-  const highest = Math.max(...logits), powers = logits.map((logit) => Math.exp(logit - highest));
-  const sum = powers.reduce((a, b) => a + b, 0);
-  return powers.map((power) => power / sum);
-}
-
 /* The values of one head, or the mean of all. */
 function chosen(values, head) {
   if (head) return values[head - 1];

@@ -63,7 +63,7 @@ class Sight(Explorer):
     def chosen(self, look: Look) -> Look:
         """Return it for the chosen head `(H, W)`, or the mean of all."""
         head = self.state["head"]
-        return look._replace(values=look.values[head - 1] if head else look.values.mean(0))
+        return look._replace(values=look.values[head - 1]) if head else look.mean()
 
     def parts(self) -> dict[str, Look]:
         """Return both parts of the chosen head's logits, each less its mean over what may be looked at."""
@@ -85,7 +85,7 @@ class Sight(Explorer):
             f"(stage {self.stages[state['block'] - 1]}, {moved}), "
             f"{which} {heads}{'' if state['head'] else ' heads'}: the token in "
             f"row {state['row']}, column {state['column']} of {height} × {width} may look at "
-            f"{np.count_nonzero(look.window & ~look.hidden)} tokens of the picture. Most, "
+            f"{np.count_nonzero(look.allowed)} tokens of the picture. Most, "
             f"{per_cent(weights[row, column])} %, goes to row {row}, column {column}; "
             f"{per_cent(weights[state['row'], state['column']])} % to itself; "
             f"{per_cent(1 - weights.sum())} % to padding."
@@ -123,7 +123,7 @@ def as_sent(block: BlockAttention) -> BlockAttention:
 
 def without_mean(look: Look) -> Look:
     """Return a part of the logits less its mean over the tokens of the picture that may be looked at."""
-    allowed = torch.from_numpy(look.window & ~look.hidden)
+    allowed = torch.from_numpy(look.allowed)
     return look._replace(values=(look.values - look.values[allowed].mean()) * allowed)
 
 
