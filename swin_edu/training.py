@@ -94,10 +94,15 @@ def small_swin(recipe: Recipe, classes: int) -> SwinTransformer:
         stochastic_depth=recipe.stochastic_depth,
         patch=recipe.patch,
     )
+    draw_larger_weights(model)
+    return model
+
+
+def draw_larger_weights(model: nn.Module) -> None:
+    """Draw the weights of all linear layers anew, with variance 1 / inputs, which suits few channels."""
     for layer in model.modules():
         if isinstance(layer, nn.Linear):
             nn.init.trunc_normal_(layer.weight, std=layer.in_features**-0.5)
-    return model
 
 
 def vary(images: Tensor, recipe: Recipe) -> Tensor:
@@ -120,7 +125,7 @@ def vary(images: Tensor, recipe: Recipe) -> Tensor:
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:
-    """Return the parameters in two groups for the optimiser: the matrices decay, all else does not.
+    """Return the parameters in two groups for the optimiser: matrices and kernels decay, all else does not.
 
     All else: biases, norms, position tables or networks, scales of cosines.
     Source: the authors' code (set_weight_decay, no_weight_decay_keywords).
@@ -128,7 +133,7 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:
     matrices: list[nn.Parameter] = []
     others: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
-        decays = parameter.ndim == 2 and ".position." not in name
+        decays = parameter.ndim in (2, 4) and "position." not in name
         (matrices if decays else others).append(parameter)
     return [
         {"params": matrices, "weight_decay": weight_decay},
@@ -290,7 +295,7 @@ def load_state(
 
 
 def train(
-    model: SwinTransformer,
+    model: nn.Module,
     training: tuple[Tensor, Tensor],
     held_out: tuple[Tensor, Tensor],
     recipe: Recipe,

@@ -96,13 +96,14 @@ def first_difference(text: str, cells: list[Cell]) -> str:
     return f"its cells: it goes on after cell {cells[-1].number} of {cells[-1].notebook}"
 
 
-def write_modules(root: Path = ROOT) -> list[str]:
-    """Write the modules that differ from their cells; return their paths."""
-    changed = []
-    for module, source in module_sources(root).items():
-        if replace_text(root / module, source):
-            changed.append(module)
-    return changed
+def write_modules(root: Path = ROOT, chosen: list[str] | None = None) -> list[str]:
+    """Write the modules, of the chapters chosen, that differ from their cells; return their paths."""
+    names = {path.name for path in chapters(root, chosen)}
+    return [
+        module
+        for module, cells in cells_by_module(root).items()
+        if any(cell.notebook in names for cell in cells) and replace_text(root / module, joined(cells))
+    ]
 
 
 def run_chapter(path: Path) -> bool:
@@ -199,7 +200,7 @@ def main(chosen: list[str], check: bool = False) -> int:
             else "modules and cells agree"
         )
         return 1 if sentences else 0
-    for module in write_modules():
+    for module in write_modules(ROOT, chosen):
         print(f"wrote {module}")
     for path in paths:
         try:

@@ -1,0 +1,1 @@
+"""What Swin is compared with: ViT, a CNN, and other attentions."""
