@@ -16,6 +16,7 @@ from swin_edu.book import bench, command, peers
 from swin_edu.book.bench import Case, Row, Sample
 from swin_edu.book.environment import Environment, InstallError
 from swin_edu.model import VARIANTS, SwinTransformer, Variant
+from swin_edu.rivals.vit import ViT
 
 CPU = torch.device("cpu")
 
@@ -42,16 +43,11 @@ class Wrong(Other):
         return model
 
 
-class SmallViT(bench.PlainViT):
-    def __init__(self):
-        super().__init__(channels=8, depth=1, heads=2)
-
-
 @pytest.fixture
 def tiny(monkeypatch):
     monkeypatch.setitem(VARIANTS, "tiny", Variant(1, 8, (1, 2, 1), (1, 2, 4), 2, 0.5))
     monkeypatch.setattr(bench, "SECONDS", 1e-6)
-    monkeypatch.setattr(bench, "PlainViT", SmallViT)
+    monkeypatch.setattr(bench, "ViT", lambda *sizes, **options: ViT(8, 1, 2, **options))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # on a busy machine, threads would wait for each other
     yield Case("tiny", 2, 64)
@@ -107,14 +103,13 @@ def test_without_libraries_speed_is_that_beside_clear():
 
 @pytest.mark.parametrize("power", [0.5, 1, 2])
 def test_the_exponent_of_a_power_is_exact(power):
-    values = {side: 3.7 * (side * side) ** power for side in (224, 448, 896)}
-    assert bench.exponent(values) == pytest.approx(power, abs=1e-12)
+    sizes = (224, 448, 896)
+    assert bench.exponent(sizes, [3.7 * size**power for size in sizes]) == pytest.approx(power, abs=1e-12)
 
 
 def test_the_exponent_is_the_slope_of_least_squares():
-    logs = {1: 0.0, 2: 3.0, 4: 3.0}  # at 0, 1, 2 times log 4; the slope between the ends, 1.5
-    values = {side: math.exp(height * math.log(4)) for side, height in logs.items()}
-    assert bench.exponent(values) == pytest.approx(1.5)
+    heights = (0.0, 3.0, 3.0)  # at 0, 1, 2 times log 4; the slope between the ends, 1.5
+    assert bench.exponent((1, 4, 16), [4**height for height in heights]) == pytest.approx(1.5)
 
 
 def test_growth_has_a_line_of_times_and_one_of_memory():
@@ -311,14 +306,6 @@ def test_the_shortest_of_ten_times(monkeypatch):
     assert bench.best_time(lambda: None, CPU) == 1.0 and next(seconds, None) is None
 
 
-def test_a_vit_has_as_many_parameters_as_published():
-    with torch.device("meta"):
-        model = bench.PlainViT()
-    # 22,050,664 less the class token and the 197 positions, which cost no time
-    assert sum(parameter.numel() for parameter in model.parameters()) == 22_050_664 - 384 - 197 * 384
-    assert model(torch.empty(2, 3, 64, 96, device="meta")).shape == (2, 1000)
-
-
 @pytest.mark.parametrize("where", ["cpu", "cuda"])
 @pytest.mark.parametrize(("name", "side"), [("swin_b", 224), ("swin_v2_t", 256)])
 def test_the_cases(where, name, side):
@@ -383,12 +370,26 @@ def test_the_libraries_are_installed_once_into_an_environment_of_their_own(proje
         with pytest.raises(SystemExit) as end:
             peers.prepare("-m", "swin_edu", "bench")
         assert end.value.code == [".venv-peers", "-m", "swin_edu", "bench"]
-    assert [command[0] for command in commands] == [str(project.python)] * 2
+    assert [command[0] for command in commands] == [str(project.python)] * 3
     assert commands[0][-1] == "transformers>=5" and commands[1][-3:] == ["--no-deps", "timm", "torchvision"]
+    assert "linformer==0.2.3" in commands[2] and commands[2][4] == "--no-deps"
     [shared] = project.folder.glob("**/site-packages/swin_edu.pth")
     assert shared.read_text().splitlines()[1] == str(project.root)
     assert importlib.util.find_spec("torch").origin.startswith(shared.read_text().splitlines()[0])
     assert capsys.readouterr().out.count("installing") == 1
+
+
+def test_what_is_new_is_installed_beside_the_rest(project, monkeypatch):
+    commands, kept, everything = [], project.folder / "kept", peers.WANTED
+    monkeypatch.setattr(Environment, "runs", lambda project, command: commands.append(command) or True)
+    for wanted in (everything[:2], everything):
+        monkeypatch.setattr(peers, "WANTED", wanted)
+        with pytest.raises(SystemExit):
+            peers.prepare()
+        assert kept.exists() == (wanted is everything)
+        kept.touch()
+    assert len(commands) == 2 + 3
+    assert project.read_marker()["installed"] == wanted
 
 
 def test_a_failed_installation_is_told_and_tried_again(project, monkeypatch):

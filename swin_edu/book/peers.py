@@ -1,6 +1,7 @@
 """Swin as timm, torchvision and transformers have it, in an environment of its own beside ``.venv``.
 
-The libraries are no part of the project: they serve to compare results, time and memory.
+The libraries are no part of the project: they serve to compare results, time and memory. Three more, of which
+nothing new is to come, have the attentions that Swin is compared with.
 """
 
 import importlib
@@ -19,30 +20,45 @@ from swin_edu.model import VARIANTS
 
 Size = tuple[int, int]
 
+# What pip is asked for, one call after the other.
+WANTED = [
+    ["transformers>=5"],
+    ["--no-deps", "timm", "torchvision"],  # they name a PyTorch of their own; this one serves
+    [
+        *("--no-deps", "performer-pytorch==1.1.4", "linformer==0.2.3", "routing-transformer==1.6.1"),
+        # what these import, without that which only their other parts need
+        *("axial-positional-embedding==0.3.12", "colt5-attention==0.11.2", "hyper-connections==0.4.11"),
+        *("local-attention==1.11.2", "mixture-of-experts==0.2.3", "product-key-memory==0.3.0", "setuptools"),
+    ],
+]
+
 
 def prepare(*arguments: str) -> None:
-    """Go on with these arguments in the Python that has the libraries; install them if there is none."""
+    """Go on with these arguments in the Python that has the libraries; install those that it lacks."""
     peers = Environment(ROOT, ".venv-peers")
     if peers.is_running():
         return
-    if peers.read_marker().get("state") != "ready":
+    if peers.read_marker().get("installed") != WANTED:
         install(peers)
     sys.exit(peers.execute(*arguments))
 
 
 def install(peers: Environment) -> None:
-    """Make the environment; it shares PyTorch, and pip, with the running one. Raises InstallError."""
-    print(f"installing timm, torchvision and transformers into {peers.folder.name}, once", flush=True)
-    peers.folder.mkdir(exist_ok=True)
-    peers.create()
+    """Make the environment, or add to it; PyTorch and pip are those of the running one.
+
+    Raises InstallError when pip fails.
+    """
+    names = "timm, torchvision, transformers and libraries of other attentions"
+    print(f"installing {names} into {peers.folder.name}, once", flush=True)
+    if peers.read_marker().get("state") != "ready":
+        peers.folder.mkdir(exist_ok=True)
+        peers.create()
     packages = Path(sysconfig.get_path("purelib", "venv", {"base": str(peers.folder)}))
     (packages / "swin_edu.pth").write_text(f"{sysconfig.get_path('purelib')}\n{ROOT}\n")
     pip = [str(peers.python), "-m", "pip", "install"]
-    # timm and torchvision name a PyTorch of their own; this one serves.
-    wanted = (["transformers>=5"], ["--no-deps", "timm", "torchvision"])
-    if not all(peers.runs([*pip, *packages]) for packages in wanted):
-        raise InstallError(peers.reason("pip could not install timm, torchvision and transformers"))
-    peers.write_marker(state="ready")
+    if not all(peers.runs([*pip, *packages]) for packages in WANTED):
+        raise InstallError(peers.reason(f"pip could not install {names}"))
+    peers.write_marker(state="ready", installed=WANTED)
 
 
 @cache  # keeps the declaration alive
