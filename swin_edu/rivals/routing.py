@@ -53,7 +53,7 @@ class Routing(nn.Module):
     """Exact attention inside each of `clusters` clusters of N / `clusters` tokens (rounded up).
 
     Shape: (B, h, N, D), (B, h, N, D), (B, h, N, D) -> (B, h, N, D)
-    Without `clusters` there are about √N. A query that is in several clusters gets the mean of what it finds
+    Time is least with about √N clusters. A query that is in several clusters gets the mean of what it finds
     there; a query in none gets 0. Centroids have no gradient; in training they follow the tokens.
     Source: Roy et al. 2021, section 4.1 and algorithm 1.
     """

@@ -15,7 +15,7 @@ from swin_edu.attention import attend, join_heads
 from swin_edu.block import MLP, StochasticDepth, check_heads
 from swin_edu.checkpoints import Rules, check_names, check_tensors, renamed
 from swin_edu.model import initialise
-from swin_edu.patches import AbsolutePosition, pad_to_patch, patch_partition
+from swin_edu.patches import AbsolutePosition, check_patch, pad_to_patch, patch_partition
 
 Attention = Callable[[Tensor, Tensor, Tensor], Tensor]  # q, k and v `(B, h, N, D)` to what tokens gather
 
@@ -76,6 +76,7 @@ class ViT(nn.Module):
         stochastic_depth: float = 0.0,
     ) -> None:
         super().__init__()
+        check_patch(patch)
         if side < patch or side % patch:
             raise ValueError(f"side is {side}; it must be a multiple of patch {patch}")
         if min(depth, num_classes) < 1:
@@ -186,18 +187,17 @@ def load_vit(model: ViT, weights: Mapping[str, Tensor], layout: str) -> None:
     Raises ValueError when a tensor is missing, left over or of another shape; then nothing has changed.
     """
     check_layout(model, layout)
-    target = model.state_dict()
-    table = {ours: their_names(ours, layout) for ours in target}
-    wanted = {name for names in table.values() for name in names}
+    wanted = export_vit(model, layout)
     check_names(
         [name for name in wanted if name not in weights], [name for name in weights if name not in wanted]
     )
+    check_tensors(weights, wanted)
+    table = {name: their_names(name, layout) for name in model.state_dict()}
     ours = {name: torch.cat([weights[their] for their in names]) for name, names in table.items()}
     ours["embedding.weight"] = rearrange(ours["embedding.weight"], "out c p q -> out (p q c)")
     token, place = ours["position.table"].split([1, ours["position.table"].shape[1] - 1], dim=1)
     ours["class_token"] = ours["class_token"] + token
     ours["position.table"] = rearrange(place, "1 (h w) c -> 1 c h w", h=math.isqrt(place.shape[1]))
-    check_tensors(ours, target)
     model.load_state_dict(ours)
 
 
