@@ -384,11 +384,25 @@ def executed(monkeypatch):
 
 
 @pytest.mark.parametrize("arguments", [[], ["-x", "-k", "one or two", "tests/a.py::b", "-n", "2"]])
-def test_test_passes_its_arguments_to_pytest(executed, arguments):
+def test_test_passes_its_arguments_to_pytest(executed, monkeypatch, arguments):
+    monkeypatch.setattr(os, "environ", os.environ.copy())
     assert command.main(["test", *arguments]) == 5
     [started], wanted = executed
     assert started[:3] == ["-m", "pytest", "-n"] and started[4:] == ["--dist", "loadfile", *arguments]
     assert wanted == [True]
+
+
+@pytest.mark.parametrize(
+    ("cores", "threads", "processes"), [(1, 1, 1), (2, 1, 2), (4, 1, 4), (16, 4, 4), (None, 1, 1)]
+)
+def test_tests_start_no_more_threads_than_cores(executed, monkeypatch, cores, threads, processes):
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    monkeypatch.setattr(os, "environ", {})
+    command.main(["test"])
+    assert executed[0][0][3] == str(processes) and os.environ["OMP_NUM_THREADS"] == str(threads)
+    monkeypatch.setattr(os, "environ", {"OMP_NUM_THREADS": "3"})
+    command.main(["test"])
+    assert os.environ["OMP_NUM_THREADS"] == "3"
 
 
 @pytest.mark.parametrize("arguments", [[], ["open"], ["open", "--no-browser", "--port", "9999"]])

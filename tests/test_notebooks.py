@@ -1,5 +1,6 @@
 """What a reader finds in the stored notebooks; and the sanitiser hides a device's name, nothing else."""
 
+import ast
 import json
 import re
 import subprocess
@@ -67,8 +68,38 @@ def test_solutions_run(path):
     ]
     assert solutions
     code = [cell.source for cell in cells if cell.cell_type == "code"]
-    chapter = "\n".join(source for source in code if "show(" not in source)  # drawing takes most of the time
-    exec("\n".join([chapter, *solutions]), {"__name__": "__main__"})
+    exec("\n".join([*cells_for("\n".join(solutions), code), *solutions]), {"__name__": "__main__"})
+
+
+def cells_for(text, code):
+    """The cells that make the names in a text, and the names in those cells, in order; no pictures."""
+    chosen, _, needed = [], *names_in(text)
+    for source in reversed(code):
+        made, used = names_in(source)
+        if made & needed and "show(" not in source:
+            chosen.insert(0, source)
+            needed |= used
+    return chosen
+
+
+def names_in(text):
+    """The names that code binds, or puts something into, and those that it uses."""
+    made, used = set(), set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Name):
+            (used if isinstance(node.ctx, ast.Load) else made).add(node.id)
+        elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            made.add(node.name)
+        elif isinstance(node, ast.alias):
+            made.add((node.asname or node.name).partition(".")[0])
+        elif isinstance(node, (ast.Attribute, ast.Subscript)) and isinstance(node.ctx, ast.Store):
+            made |= {name.id for name in ast.walk(node) if isinstance(name, ast.Name)}
+        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):  # such as model.eval()
+            made |= {name.id for name in ast.walk(node.value.func) if isinstance(name, ast.Name)} - {
+                "print",
+                "expect",
+            }
+    return made, used
 
 
 @CHAPTER

@@ -31,6 +31,7 @@ from swin_edu.book.peers import LIBRARIES, Library, config_of, importable, prepa
 from swin_edu.checkpoints import export_weights
 from swin_edu.fast import WAYS, fast
 from swin_edu.model import VARIANTS, SwinTransformer
+from swin_edu.rivals.vit import ViT
 
 Step = Callable[[nn.Module, Tensor], Tensor]
 
@@ -85,24 +86,6 @@ class Row:
     seconds: list[float]
     dropped: int
     megabytes: float
-
-
-class PlainViT(nn.Module):
-    """A ViT-S/16, in which each token attends to all."""
-
-    def __init__(self, channels: int = 384, depth: int = 12, heads: int = 6, patch: int = 16) -> None:
-        super().__init__()
-        self.embedding = nn.Conv2d(3, channels, patch, patch)
-        layer = nn.TransformerEncoderLayer(
-            channels, heads, 4 * channels, 0.0, "gelu", batch_first=True, norm_first=True
-        )
-        self.encoder = nn.TransformerEncoder(layer, depth, nn.LayerNorm(channels), enable_nested_tensor=False)
-        self.head = nn.Linear(channels, 1000)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the score of each class."""
-        tokens = self.embedding(images).flatten(2).transpose(1, 2)
-        return self.head(self.encoder(tokens).mean(dim=1))
 
 
 # The candidates
@@ -332,9 +315,11 @@ def report(case: Case, libraries: Sequence[type[Library]], where: torch.device, 
 def report_growth(name: str, sides: Sequence[int], where: torch.device, dtype: torch.dtype) -> None:
     """Print how time and memory of one image grow with its area, beside a ViT."""
     print(f"\n{name} and {VIT}, one image, inference, {dtype}", flush=True)
-    torch.backends.mha.set_fastpath_enabled(False)  # it would keep the logits of all pairs
     clear = clear_model(name, where, dtype)
-    swins, vit = {"clear": clear, "fast": fast(clear)}, PlainViT().eval().to(where, dtype)
+    swins, vit = (
+        {"clear": clear, "fast": fast(clear)},
+        ViT(384, 12, 6, class_token=False).eval().to(where, dtype),
+    )
     rows: dict[str, dict[int, Row]] = {}
     for side in sides:
         images = torch.randn(1, 3, side, side, dtype=dtype).to(where)
@@ -362,14 +347,14 @@ def growth_table(sides: Sequence[int], rows: Mapping[str, Mapping[int, Row]]) ->
         memory = {side: row.megabytes for side, row in by_side.items()}
         for unit, values in (("ms", times), ("MB", memory)):
             cells = [f"{values[side]:.1f}" if side in values else "-" for side in sides]
-            lines.append(line((f"{name}, {unit}", *cells, f"{exponent(values):.2f}")))
+            power = exponent([side**2 for side in values], list(values.values()))
+            lines.append(line((f"{name}, {unit}", *cells, f"{power:.2f}")))
     return lines
 
 
-def exponent(values: Mapping[int, float]) -> float:
-    """Return the power of the number of pixels with which values grow, by side: least squares of logs."""
-    pixels = [2 * math.log(side) for side in values]
-    return linear_regression(pixels, [math.log(value) for value in values.values()]).slope
+def exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
+    """Return the power of the size with which values grow: the slope of a line through the logarithms."""
+    return linear_regression([math.log(size) for size in sizes], [math.log(value) for value in values]).slope
 
 
 def heading(

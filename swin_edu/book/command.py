@@ -54,6 +54,10 @@ def make_parser() -> argparse.ArgumentParser:
     bench = commands.add_parser("bench", help="measure how fast the models are on this machine")
     bench.add_argument("--peers", action="store_true", help="beside timm, torchvision and transformers")
     bench.add_argument("--model", nargs="*", default=[], metavar="NAME", help="such as swin_s or swin_v2_t")
+    compare = commands.add_parser("compare", help="train and time Swin beside its rivals, on equal terms")
+    compare.add_argument(
+        "tables", nargs="*", metavar="TABLE", help="attentions, lengths, backbones or sides; all if none"
+    )
     explain = commands.add_parser("explain", help="show what a model sees in a picture of yours")
     explain.add_argument("image", metavar="IMAGE")
     explain.add_argument(
@@ -87,10 +91,15 @@ def open_book(environment: Environment, passed_on: list[str]) -> int:
 
 
 def run_tests(environment: Environment, passed_on: list[str]) -> int:
-    """Run pytest on the package and the notebooks, a file or notebook to a process, at most four at once."""
+    """Run pytest on the package and the notebooks, a file or notebook to a process, at most four at once.
+
+    The processes share the cores: more threads than cores would wait for each other, twice as long in all.
+    """
     os.chdir(environment.root)
-    side_by_side = ["-n", str(min(4, os.cpu_count() or 1)), "--dist", "loadfile"]
-    return environment.execute("-m", "pytest", *side_by_side, *passed_on)
+    cores = os.cpu_count() or 1
+    processes = min(4, cores)
+    os.environ.setdefault("OMP_NUM_THREADS", str(cores // processes))
+    return environment.execute("-m", "pytest", "-n", str(processes), "--dist", "loadfile", *passed_on)
 
 
 def run_inside(options: argparse.Namespace) -> int:
@@ -107,6 +116,10 @@ def run_inside(options: argparse.Namespace) -> int:
         from swin_edu.book import bench
 
         return bench.main(options.model, options.peers)
+    if options.command == "compare":
+        from swin_edu.book import compare
+
+        return compare.main(options.tables)
     if options.command == "explain":
         from swin_edu.book import explain
 
