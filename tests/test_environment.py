@@ -465,3 +465,12 @@ def test_ctrl_c_ends_without_a_traceback(executed, monkeypatch, capsys):
     monkeypatch.setattr(Environment, "ensure", interrupt)
     assert command.main([]) == 130
     assert capsys.readouterr().err == "\nswin_edu: stopped\n"
+
+
+@pytest.mark.parametrize("arguments", [["train"], ["explain", "photo.jpg"], ["bench"], ["compare"]])
+@pytest.mark.parametrize("name", ["cuda:99", "tpu"])
+def test_a_device_that_is_not_here_is_one_sentence(monkeypatch, capsys, arguments, name):
+    monkeypatch.setenv("SWIN_EDU_DEVICE", name)
+    assert command.run_inside(command.make_parser().parse_args(arguments)) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"swin_edu: SWIN_EDU_DEVICE is {name!r}, ") and said.count("\n") == 1

@@ -104,6 +104,14 @@ def run_tests(environment: Environment, passed_on: list[str]) -> int:
 
 def run_inside(options: argparse.Namespace) -> int:
     """Run a command that imports what only .venv has, hence the imports in here."""
+    if options.command in ("bench", "compare", "explain", "train"):
+        from swin_edu.book.device import device
+
+        try:
+            device()
+        except (ValueError, RuntimeError) as problem:  # SWIN_EDU_DEVICE names what is not here
+            print(f"swin_edu: {problem}", file=sys.stderr)
+            return 2
     if options.command == "write":
         from swin_edu.book import write
 

@@ -28,7 +28,7 @@ CHAPTERS = [
     Chapter(10, "training", "training.py"),
     Chapter(11, "what it sees", "insight.py"),
     Chapter(12, "ViT and CNN", "rivals/vit.py, cnn.py"),
-    Chapter(13, "other attentions", "rivals/performer.py and two more"),
+    Chapter(13, "other attentions", "rivals/performer.py and three more"),
     Chapter(14, "tasks", "tasks/"),
     Chapter(15, "many devices", "parallel.py"),
     Chapter(16, "claims", ""),
