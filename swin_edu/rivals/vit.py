@@ -196,7 +196,7 @@ def load_vit(model: ViT, weights: Mapping[str, Tensor], layout: str) -> None:
     ours = {name: torch.cat([weights[their] for their in names]) for name, names in table.items()}
     ours["embedding.weight"] = rearrange(ours["embedding.weight"], "out c p q -> out (p q c)")
     token, place = ours["position.table"].split([1, ours["position.table"].shape[1] - 1], dim=1)
-    ours["class_token"] = ours["class_token"] + token
+    ours["class_token"] = ours["class_token"] + token.to(model.position.table.dtype)
     ours["position.table"] = rearrange(place, "1 (h w) c -> 1 c h w", h=math.isqrt(place.shape[1]))
     model.load_state_dict(ours)
 
