@@ -430,6 +430,10 @@ def test_the_others_start_again_inside_venv(executed, arguments):
         (["write", "--check", "03", "04"], ("write", ["03", "04"], True)),
         (["figures"], ("figures",)),
         (["site", "out", "00"], ("site", Path("out"), ["00"])),
+        (["bench", "--peers", "--model", "swin_s"], ("bench", ["swin_s"], True)),
+        (["compare", "sides", "lengths"], ("compare", ["sides", "lengths"])),
+        (["explain", "a.jpg", "--class", "ring"], ("explain", "a.jpg", Path(), None, None, "ring")),
+        (["train", "--seed", "3", "--fast"], ("train", "digits", Path("runs"), 3, None, True)),
     ],
 )
 def test_inside_venv_they_call_their_module(executed, monkeypatch, arguments, called):
@@ -443,7 +447,7 @@ def test_inside_venv_they_call_their_module(executed, monkeypatch, arguments, ca
             calls.append((self.name, *given))
             return 3
 
-    for name in ("write", "figures", "site"):
+    for name in ("write", "figures", "site", "bench", "compare", "explain", "train"):
         monkeypatch.setitem(sys.modules, f"swin_edu.book.{name}", StandIn(name))
         monkeypatch.setattr(f"swin_edu.book.{name}", StandIn(name), raising=False)
     monkeypatch.setattr(Environment, "is_running", lambda project: True)
