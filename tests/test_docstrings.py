@@ -13,11 +13,13 @@ import torch
 
 import swin_edu
 from swin_edu import fast, insight, training
+from swin_edu.attention import attend
 from swin_edu.block import SwinBlock, WindowAttention
 from swin_edu.book.device import device
 from swin_edu.hierarchy import PatchMerging
 from swin_edu.model import SwinTransformer
 from swin_edu.patches import PatchEmbedding
+from swin_edu.rivals import cnn, linformer, performer, pyramid, routing, vit
 
 SHAPE = re.compile(r"^\s*Shape: (.*?) ?-> (.+)$", re.MULTILINE)
 # What a symbol of a shape line is called as an argument, and its value for the first and for the second size.
@@ -35,6 +37,11 @@ SYMBOLS = {
     "h": (2, 3),
     "nW": (3, 2),
     "s": (3, 1),
+    # arguments by their own names
+    "channels": (12, 6),
+    "features": (7, 5),
+    "num_classes": (4, 3),
+    "size": (2, 3),
     # what stands in no shape line
     "drops": ([0.0, 0.1], [0.1]),
     "rate": (0.5, 0.0),
@@ -49,7 +56,7 @@ ARGUMENTS = {
     "window": "M",
     "shift": "s",
     "heads": "h",
-    **{name: name for name in ("drops", "rate", "mask", "attention")},
+    **{name: name for name in ("drops", "rate", "mask", "attention", "features")},
 }
 # Of the whole model: depths and heads of each stage.
 STAGES = {"SwinTransformer": {"depths": (2, 1), "heads": (2, 3)}}
@@ -89,7 +96,7 @@ def size_of(text, symbols):
     return tuple(int(value) for value in values)
 
 
-def examples(B, H, W, C, D, K, M, N, P, Q, h, nW, s):
+def examples(B, H, W, C, D, K, M, N, P, Q, h, nW, s, features, num_classes, size):
     """Arguments for what takes more than tensors and numbers, by function or class."""
     block = SwinBlock(C, h, M, s, drop=0.5).to(device())
     order, kinds = fast.window_order(H, W, M, s, device())
@@ -103,6 +110,7 @@ def examples(B, H, W, C, D, K, M, N, P, Q, h, nW, s):
     shares = random(B, Q, H // 2, W // 2)
     model = SwinTransformer(C, (K - 1, 1), (h, h), M, patch=P).to(device()).eval()
     images, classes = random(B, 3, H, W), torch.zeros(B, dtype=torch.long, device=device())
+    places = torch.randint(0, N, (B, h, K, Q), device=device())
     return {
         insight.attention_parts: (attention, random(B * nW, N, C), free),
         insight.windows_and_mask: (random(B, H, W, C), M, s),
@@ -130,6 +138,19 @@ def examples(B, H, W, C, D, K, M, N, P, Q, h, nW, s):
         fast.embed: (kernels, PatchEmbedding(P, C).to(device()), random(N, P * P * 3)),
         fast.merge: (kernels, PatchMerging(C).to(device()), random(4 * N, C)),
         training.vary: (images.byte(), training.Recipe()),
+        cnn.ResNet: (C, (1, 1)),
+        linformer.Linformer: (N, K, h),
+        linformer.resize_mixtures: (random(h, H * W, K), (H, W), (P, Q)),
+        performer.Performer: (D, features),
+        pyramid.Pyramid: (H, C, (2, 1), (h, h), lambda place: attend, num_classes),
+        pyramid.Windows: (H, W, M, s),
+        routing.Routing: (h, D, K),
+        routing.members: (random(B, h, N, D), random(h, K, D), size),
+        routing.moved: (random(h, K, D), random(B, h, N, D), 0.5),
+        routing.take: (random(B, h, N, D), places),
+        routing.give_back: (random(B, h, K, Q, D), places, N),
+        vit.TransformerBlock: (C, h),
+        vit.ViT: (C, 1, h, P, 2 * P),
         fast.FastSwinTransformer: (SwinTransformer(C, (2, 1), (h, h), M),),
     }
 
