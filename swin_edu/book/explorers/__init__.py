@@ -9,6 +9,7 @@ from swin_edu.book.explorers.overview import Overview
 from swin_edu.book.explorers.patches import Patches
 from swin_edu.book.explorers.position import Position
 from swin_edu.book.explorers.reach import Reach
+from swin_edu.book.explorers.scales import Scales
 from swin_edu.book.explorers.shift_mask import ShiftMask
 from swin_edu.book.explorers.sight import Sight
 from swin_edu.book.explorers.steps import Steps
@@ -25,6 +26,7 @@ __all__ = [
     "Patches",
     "Position",
     "Reach",
+    "Scales",
     "ShiftMask",
     "Sight",
     "Steps",
