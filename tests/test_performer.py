@@ -38,6 +38,19 @@ def performer(*arguments, seed=0, **settings):
     return Performer(*arguments, **settings).double().eval()
 
 
+class Largest(TorchDispatchMode):
+    """Notes how many numbers the largest tensor has that is made."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **kwargs or {})
+        for made in result if isinstance(result, (tuple, list)) else [result]:
+            if isinstance(made, torch.Tensor):
+                self.numbers = max(self.numbers, made.numel())
+        return result
+
+
 # Directions
 
 
@@ -53,6 +66,12 @@ def test_directions_are_at_right_angles_block_by_block(features, channels):
     assert (cosines[same] < 1e-5).all()
     others = block[:, None] != block
     assert not others.any() or (cosines[others] > 1e-3).double().mean() > 0.9
+
+
+def test_no_more_blocks_are_drawn_than_needed():
+    with Largest() as largest:
+        random_directions(9, 4)
+    assert largest.numbers == 3 * 4 * 4
 
 
 def test_independent_directions_are_not():
@@ -280,19 +299,6 @@ def test_gradients():
     q, k, v = (x.requires_grad_() for x in tokens(3, 1, 2, 3, 4))
     assert torch.autograd.gradcheck(performer(4, 5, floor=0.0), (q, k, v))
     assert torch.autograd.gradcheck(performer(4, 5, "relu"), (q, k, v))
-
-
-class Largest(TorchDispatchMode):
-    """Notes how many numbers the largest tensor has that is made."""
-
-    numbers = 0
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        result = function(*args, **kwargs or {})
-        for made in result if isinstance(result, (tuple, list)) else [result]:
-            if isinstance(made, torch.Tensor):
-                self.numbers = max(self.numbers, made.numel())
-        return result
 
 
 @pytest.mark.parametrize("kernel", ["softmax", "relu"])
