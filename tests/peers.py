@@ -97,7 +97,7 @@ def main() -> None:
                 worst = max(worst, single, *maps)
         if write:
             print(f"stored {store(library, version).relative_to(ROOT)}")
-    print("\nrival                     on                                scores   in double precision")
+    print("\nrival                     on                                single   double precision")
     for name, size, single, double in peers_rivals.rows():
         print(f"{name:24}  {size:32}  {single:.1e}  {double:.1e}")
         worst_rival = max(worst_rival, double)
