@@ -49,32 +49,6 @@ def moved(centroids: Tensor, x: Tensor, decay: float) -> Tensor:
     return torch.where(counts > 0, nearer, centroids)
 
 
-class Routing(nn.Module):
-    """Exact attention inside each of `clusters` clusters of N / `clusters` tokens (rounded up).
-
-    Shape: (B, h, N, D), (B, h, N, D), (B, h, N, D) -> (B, h, N, D)
-    Time is least with about √N clusters. A query that is in several clusters gets the mean of what it finds
-    there; a query in none gets 0. Centroids have no gradient; in training they follow the tokens.
-    Source: Roy et al. 2021, section 4.1 and algorithm 1.
-    """
-
-    centroids: Tensor
-
-    def __init__(self, heads: int, channels: int, clusters: int) -> None:
-        super().__init__()
-        self.register_buffer("centroids", on_sphere(torch.randn(1, heads, clusters, channels))[0])
-
-    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Return what each token gathers."""
-        if self.training:
-            with torch.no_grad():
-                self.centroids.copy_(moved(self.centroids, torch.cat([q, k], dim=-2), DECAY))
-        size = math.ceil(q.shape[-2] / self.centroids.shape[1])
-        asking, asked = (members(x.detach(), self.centroids, size) for x in (q, k))
-        found = attend(take(q, asking), take(k, asked), take(v, asked))
-        return give_back(found, asking, q.shape[-2])
-
-
 def take(x: Tensor, places: Tensor) -> Tensor:
     """Return the tokens at these places, cluster by cluster.
 
@@ -96,3 +70,29 @@ def give_back(found: Tensor, places: Tensor, tokens: int) -> Tensor:
         -1, places.flatten(2), torch.ones_like(found[..., 0]).flatten(2)
     )
     return sums / counts.clamp(min=1)[..., None]
+
+
+class Routing(nn.Module):
+    """Exact attention inside each of `clusters` clusters of N / `clusters` tokens (rounded up).
+
+    Shape: (B, h, N, D), (B, h, N, D), (B, h, N, D) -> (B, h, N, D)
+    A query that is in several clusters gets the mean of what it finds there; a query in none gets 0.
+    Centroids have no gradient; in training they follow the tokens.
+    Source: Roy et al. 2021, section 4.1 and algorithm 1.
+    """
+
+    centroids: Tensor
+
+    def __init__(self, heads: int, channels: int, clusters: int) -> None:
+        super().__init__()
+        self.register_buffer("centroids", on_sphere(torch.randn(1, heads, clusters, channels))[0])
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Return what each token gathers."""
+        if self.training:
+            with torch.no_grad():
+                self.centroids.copy_(moved(self.centroids, torch.cat([q, k], dim=-2), DECAY))
+        size = math.ceil(q.shape[-2] / self.centroids.shape[1])
+        asking, asked = (members(x.detach(), self.centroids, size) for x in (q, k))
+        found = attend(take(q, asking), take(k, asked), take(v, asked))
+        return give_back(found, asking, q.shape[-2])

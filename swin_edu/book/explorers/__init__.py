@@ -1,5 +1,6 @@
 """Explorers: a picture with sliders that answers at once, drawn in the page from arrays sent once."""
 
+from swin_edu.book.explorers.approximation import Approximation
 from swin_edu.book.explorers.architecture import Architecture
 from swin_edu.book.explorers.attention import Attention
 from swin_edu.book.explorers.block import Block
@@ -17,6 +18,7 @@ from swin_edu.book.explorers.time_bars import TimeBars
 from swin_edu.book.explorers.windows import Windows
 
 __all__ = [
+    "Approximation",
     "Architecture",
     "Attention",
     "Block",

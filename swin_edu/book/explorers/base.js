@@ -242,7 +242,11 @@ function signedColor(share) {
 function raster(context, x, y, width, height, rows, columns, color) {
   const canvas = new OffscreenCanvas(columns, rows), paint = canvas.getContext("2d");
   const cells = new ImageData(columns, rows);
-  for (let i = 0; i < rows * columns; i++) cells.data.set([...color(i), 255], 4 * i);
+  for (let i = 0; i < rows * columns; i++) {
+    const shown = color(i);
+    for (let c = 0; c < 3; c++) cells.data[4 * i + c] = shown[c];
+    cells.data[4 * i + 3] = 255;
+  }
   paint.putImageData(cells, 0, 0);
   context.drawImage(canvas, x, y, width, height);
 }
