@@ -179,6 +179,10 @@ def test_training_and_gradients():
     assert all(not torch.equal(buffer, before[name]) for name, buffer in model.named_buffers())
 
 
+def test_one_class_will_do():
+    assert ResNet(2, (1,), num_classes=1).eval()(torch.rand(2, 3, 9, 9)).shape == (2, 1)
+
+
 def test_an_image_does_not_depend_on_its_batch():
     model = random_layer(ResNet(4, (1, 1), num_classes=5))
     images = torch.rand(3, 3, 20, 17, dtype=torch.double)

@@ -59,7 +59,7 @@ def by_hand(q, k, v, height, width, window, down, right):
 )
 def test_windows_equal_a_loop_over_tokens(height, width, window, shift, moved):
     q, k, v = tokens(3, 2, 2, height * width, 3)
-    result = Windows(height, width, window, shift)(q, k, v)
+    result = Windows(height, width, window, *[shift][: shift > 0])(q, k, v)  # 0 is the default
     assert result.shape == v.shape
     for b in range(2):
         for head in range(2):
@@ -148,6 +148,7 @@ def test_each_attention_is_told_where_it_stands():
         Place(13, 13, heads=2, channels=8, block=0),
         *(Place(7, 7, heads=8, channels=4, block=block) for block in range(3)),
     ]
+    assert len(set(told)) == 6  # so that attentions can be kept by place
 
 
 def test_what_is_told_is_what_comes():
@@ -226,6 +227,7 @@ BAD_CALLS = [
     (lambda: Windows(4, 4, 0)(*torch.rand(3, 1, 2, 16, 4)), "window is 0; it must be a whole number"),
     (lambda: pyramid(32, heads=(1, 2)), "heads is (1, 2); it must hold 3 numbers, one for each stage"),
     (lambda: pyramid(32, heads=(1, 2, 3)), "heads 3 does not divide channels 32"),
+    (lambda: pyramid(32, heads=(1, 0, 4)), "heads is 0; it must be a whole number of at least 1"),
     (lambda: pyramid(32, patch=0), "patch is 0; it must be a whole number of at least 1"),
     (lambda: pyramid(32)(torch.rand(3, 32, 32)), "images has shape (3, 32, 32); it must be (B, 3, H, W)"),
     (

@@ -176,6 +176,7 @@ def test_what_training_starts_from():
 
 
 def test_later_blocks_are_left_out_more_often():
+    assert [block.drop.rate for block in ViT(8, 2, 2).blocks] == [0, 0]
     rates = [block.drop.rate for block in ViT(8, 5, 2, stochastic_depth=0.2).blocks]
     assert rates == pytest.approx([0, 0.05, 0.1, 0.15, 0.2])
     assert [block.drop.rate for block in ViT(8, 1, 2, stochastic_depth=0.2).blocks] == [0]
@@ -203,6 +204,10 @@ def test_gradients_reach_every_parameter_and_the_image():
         for name, parameter in model.named_parameters():
             assert parameter.grad.isfinite().all() and parameter.grad.any(), name
         assert (images.grad.abs() > 0).any(dim=1).all()
+
+
+def test_one_patch_one_block_and_one_class_will_do():
+    assert small(side=4, depth=1, num_classes=1)(torch.rand(2, 3, 4, 4).double()).shape == (2, 1)
 
 
 def test_an_image_does_not_depend_on_its_batch():
