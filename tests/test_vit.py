@@ -177,6 +177,7 @@ def test_what_training_starts_from():
 
 def test_later_blocks_are_left_out_more_often():
     assert [block.drop.rate for block in ViT(8, 2, 2).blocks] == [0, 0]
+    assert [block.drop.rate for block in ViT(8, 2, 2, stochastic_depth=0.2).blocks] == [0, 0.2]
     rates = [block.drop.rate for block in ViT(8, 5, 2, stochastic_depth=0.2).blocks]
     assert rates == pytest.approx([0, 0.05, 0.1, 0.15, 0.2])
     assert [block.drop.rate for block in ViT(8, 1, 2, stochastic_depth=0.2).blocks] == [0]

@@ -40,7 +40,8 @@ def resize_mixtures(mixtures: Tensor, size: tuple[int, int], new: tuple[int, int
     """Return the mixtures for maps of another size: each is a picture of `size`, and is resized.
 
     Shape: (h, H·W, K) -> (h, P·Q, K)
-    Sums over all tokens are kept, so that keys and values stay as large as they were.
+    Weights get smaller as tokens get more, so that keys and values stay as large as they were; where the new
+    sides are multiples of the old, the sums over all tokens are the same.
     """
     if size[0] * size[1] != mixtures.shape[1]:
         raise ValueError(

@@ -92,8 +92,8 @@ class Performer(nn.Module):
         self.register_buffer("steps", torch.tensor(0))
 
     def redraw(self) -> None:
-        """Draw new directions."""
-        self.directions.copy_(random_directions(*self.directions.shape))
+        """Draw new directions; the old ones stay as they are for a backward pass that still needs them."""
+        self.directions = random_directions(*self.directions.shape).to(self.directions)
 
     def features(self, x: Tensor, over: tuple[int, ...]) -> Tensor:
         """Return the features of queries or keys; the largest of those `over` these axes becomes 1.

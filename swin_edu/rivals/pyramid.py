@@ -80,8 +80,8 @@ class Pyramid(nn.Module):
     ) -> None:
         super().__init__()
         heads = per_stage(heads, depths, "heads")
-        size = -(-side // patch)
         self.embedding = PatchEmbedding(patch, channels)
+        size = -(-side // patch)
         self.position = AbsolutePosition(size, size, channels)
         self.merges, self.stages = nn.ModuleList(), nn.ModuleList()
         for stage, depth in enumerate(depths):
