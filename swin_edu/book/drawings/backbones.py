@@ -31,6 +31,7 @@ SWIN, VIT, CNN, OTHER = ("o-", BLUE), ("s--", ORANGE), ("^-.", GREEN), ("D:", PU
 LOOKS = {"Swin": SWIN, "Swin-T": SWIN, "CNN": CNN, "ResNet-34": CNN} | dict.fromkeys(
     ("ViT", "ViT-S/16", "ViT, equal parameters"), VIT
 )
+STAGES = (("o-", BLUE), ("s--", ORANGE), ("^:", INK))
 SAME = 1e-4  # below that a difference is rounding
 
 
@@ -222,4 +223,23 @@ def where_maps_differ(panels: dict[str, Tensor]) -> Figure:
         picture(place, np.ma.masked_where(table.numpy() < SAME, table.numpy()), title)
         place.images[0].set_clim(0, float(table.max()))
         box(place, 0, 0, width, height, edgecolor=MUTED, linewidth=0.8)
+    return drawn
+
+
+def stages_moved(
+    shifts: Sequence[int], errors: dict[str, list[list[float]]], steps: dict[str, int]
+) -> Figure:
+    """Draw how far the maps of each stage differ after a move: a panel for each model, a line for each stage.
+
+    `steps` are the pixels from one tick to the next.
+    """
+    drawn, axes = figure(10, 3.2, columns=len(errors), sharey=True)
+    for place, (name, rows) in zip(axes, errors.items(), strict=True):
+        for stage, (row, (style, color)) in enumerate(zip(rows, STAGES, strict=True), 1):
+            place.plot(shifts, row, style, color=color, label=f"stage {stage}", markersize=4)
+        place.set(title=name, xlabel="pixels moved to the right")
+        place.set_xticks(range(0, shifts[-1] + 1, steps[name]))
+        place.axhline(0, color=MUTED, linewidth=0.8)
+    axes[0].set_ylabel("difference of the maps")
+    axes[-1].legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     return drawn

@@ -50,26 +50,27 @@ const giga = (count) => `${(count / 1e9).toFixed(2)} G`;
 const megabytes = (numbers) => `${((4 * numbers) / 1e6).toFixed(1)} MB`;
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
 
-/* Which share of each of count cells along a side lies in which pixels: [[first pixel, [shares]], …]. */
+/* Which share of each of count cells along a side lies in which pixels: [cell, pixel, share], …. */
 function overlaps(count) {
-  return Array.from({ length: count }, (_, cell) => {
-    const from = (cell * PIXELS) / count, to = ((cell + 1) * PIXELS) / count, first = Math.floor(from), shares = [];
-    for (let pixel = first; pixel < to; pixel++) shares.push(((Math.min(to, pixel + 1) - Math.max(from, pixel)) * count) / PIXELS);
-    return [first, shares];
-  });
+  const parts = [];
+  for (let cell = 0; cell < count; cell++) {
+    const from = (cell * PIXELS) / count, to = ((cell + 1) * PIXELS) / count;
+    for (let pixel = Math.floor(from); pixel < to; pixel++)
+      parts.push([cell, pixel, ((Math.min(to, pixel + 1) - Math.max(from, pixel)) * count) / PIXELS]);
+  }
+  return parts;
 }
 
 /* The mean colour of each cell, rows first; no more cells than pixels. */
 export function cellMeans(photo, cells) {
-  const count = Math.min(cells, PIXELS), parts = overlaps(count), width = 3 * count;
-  const rows = new Float64Array(PIXELS * width), means = new Float64Array(count * width);
-  for (let y = 0; y < PIXELS; y++)
-    parts.forEach(([first, shares], cell) => shares.forEach((share, i) => {
-      for (let c = 0; c < 3; c++) rows[y * width + 3 * cell + c] += share * photo.data[3 * (y * PIXELS + first + i) + c];
-    }));
-  parts.forEach(([first, shares], cell) => shares.forEach((share, i) => {
-    for (let x = 0; x < width; x++) means[cell * width + x] += share * rows[(first + i) * width + x];
-  }));
+  const count = Math.min(cells, PIXELS), parts = overlaps(count), width = 3 * PIXELS;
+  if (count === PIXELS) return photo;
+  const rows = new Float64Array(count * width), means = new Float64Array(count * count * 3);
+  for (const [cell, pixel, share] of parts)
+    for (let x = 0; x < width; x++) rows[cell * width + x] += share * photo.data[pixel * width + x];
+  for (const [cell, pixel, share] of parts)
+    for (let y = 0; y < count; y++)
+      for (let c = 0; c < 3; c++) means[3 * (y * count + cell) + c] += share * rows[y * width + 3 * pixel + c];
   return { data: Uint8Array.from(means, Math.round), shape: [count, count, 3] };
 }
 
