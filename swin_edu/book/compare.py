@@ -15,7 +15,7 @@ from statistics import mean, median, stdev
 from typing import Any
 
 import torch
-from einops import reduce
+from einops import rearrange, reduce
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
@@ -130,6 +130,7 @@ BACKBONES: dict[str, Callable[[], nn.Module]] = {
     "Swin": lambda: small_swin(RECIPE, 1),
     "ViT, equal parameters": lambda: ViT(64, 6, 4, 8, SIDE, 1, class_token=False),
     "ViT, equal cost": lambda: ViT(48, 6, 4, 8, SIDE, 1, class_token=False),
+    "ViT, patches of 4": lambda: ViT(48, 6, 4, 4, SIDE, 1, class_token=False),
     "CNN": lambda: ResNet(20, (2, 2, 2), 1),
 }
 CELL = 4  # pixels: the finest map of Swin and of the CNN
@@ -139,6 +140,8 @@ SIZES = {"small": 120, "medium": 280, "large": SIDE * SIDE}  # below so many vis
 class CellReader(nn.Module):
     """Name what every cell shows, from all maps of a backbone: the sum of what a linear layer reads in each.
 
+    Where a place of a map covers several cells, the layer names each of them.
+
     Shape: (B, 3, H, W) -> (B, 7, H/4, W/4)
     """
 
@@ -146,16 +149,20 @@ class CellReader(nn.Module):
         super().__init__()
         self.backbone = backbone
         with torch.no_grad():
-            channels = [x.shape[-1] for x in self.backbone.features(torch.zeros(2, 3, SIDE, SIDE))]
+            maps = self.backbone.features(torch.zeros(2, 3, SIDE, SIDE))
         self.readers = nn.ModuleList(
-            nn.Sequential(nn.LayerNorm(c), nn.Linear(c, 1 + len(CLASSES))) for c in channels
+            nn.Sequential(
+                nn.LayerNorm(x.shape[-1]),
+                nn.Linear(x.shape[-1], (1 + len(CLASSES)) * (SIDE // CELL // x.shape[1]) ** 2),
+            )
+            for x in maps
         )
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the score of each class, the ground first."""
-        cells = [side // CELL for side in images.shape[2:]]
+        cells = images.shape[2] // CELL
         scores = [
-            F.interpolate(read(x).permute(0, 3, 1, 2), cells, mode="bilinear")
+            rearrange(read(x), "b h w (c p q) -> b c (h p) (w q)", c=1 + len(CLASSES), p=cells // x.shape[1])
             for read, x in zip(self.readers, self.backbone.features(images), strict=True)
         ]
         return torch.stack(scores).sum(dim=0)
