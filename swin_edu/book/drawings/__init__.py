@@ -26,6 +26,7 @@ from swin_edu.book.drawings.backbones import (
     moved_maps,
     overtaking,
     sizes_of_objects,
+    stages_moved,
     tiny_convolution,
     where_maps_differ,
 )
@@ -258,6 +259,7 @@ __all__ = [
     "spreads",
     "stage_costs",
     "stage_maps",
+    "stages_moved",
     "table_cuts",
     "tables",
     "tables_of_heads",
