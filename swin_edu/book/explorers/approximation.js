@@ -77,7 +77,7 @@ function linformer(q, k, { knob }) {
 /* swin_edu.rivals.routing: exact inside each cluster; a query in several gets the mean. */
 function routing(q, k, { knob, length }, data) {
   const start = sum(KNOBS.slice(0, KNOBS.indexOf(knob)));
-  const centroids = rowsOf(data[`centroids${length}`], start, knob), size = Math.ceil(length / knob);
+  const centroids = rowsOf(data[`centroids${length}`], start, knob), size = length / knob;
   const asking = members(q, centroids, size), asked = members(k, centroids, size);
   const counts = new Float64Array(length), weights = q.map(() => new Float64Array(length));
   for (const places of asking) for (const i of places) counts[i] += 1;
