@@ -202,10 +202,11 @@ def test_sizes_of_objects_have_a_dot_for_each_seed_and_a_line_at_the_mean():
     assert drawn.get_supxlabel() == "a machine"
 
 
-def test_the_second_vit_has_a_look_of_its_own():
-    results = {"small": {"ViT, equal parameters": [0.5], "ViT, equal cost": [0.5]}}
-    [axes] = drawings.sizes_of_objects(results, "").axes
-    assert [line.get_color() for line in axes.lines[::2]] == [ORANGE, PURPLE]
+def test_each_of_three_vits_has_a_look_of_its_own():
+    names = "ViT, equal parameters", "ViT, equal cost", "ViT, patches of 4"
+    [axes] = drawings.sizes_of_objects({"small": {name: [0.5] for name in names}}, "").axes
+    looks = [(line.get_color(), line.get_marker()) for line in axes.lines[::2]]
+    assert looks == [(ORANGE, "s"), (PURPLE, "D"), (INK, "v")]
 
 
 def test_maps_are_white_where_they_do_not_differ():

@@ -367,3 +367,17 @@ def test_bad_arguments_get_one_sentence(call, sentence):
         call()
     assert sentence in str(problem.value)
     assert "\n" not in str(problem.value)
+
+
+@LAYOUT
+def test_without_the_head_all_but_the_last_layer_is_loaded(layout):
+    torch.manual_seed(0)
+    source, model = ViT(12, 2, 3, 8, 32, num_classes=5), ViT(12, 2, 3, 8, 32, num_classes=9)
+    before = {name: x.clone() for name, x in model.state_dict().items()}
+    exported = export_vit(source, layout)
+    with pytest.raises(ValueError, match="has shape"):
+        load_vit(model, exported, layout)
+    assert all(x.equal(before[name]) for name, x in model.state_dict().items())
+    load_vit(model, exported, layout, head=False)
+    for name, x in model.state_dict().items():
+        assert x.equal(before[name] if name.startswith("head.") else source.state_dict()[name])

@@ -181,13 +181,17 @@ def export_vit(model: ViT, layout: str) -> dict[str, Tensor]:
     return theirs
 
 
-def load_vit(model: ViT, weights: Mapping[str, Tensor], layout: str) -> None:
+def load_vit(model: ViT, weights: Mapping[str, Tensor], layout: str, head: bool = True) -> None:
     """Copy the weights of a library's ViT into ours; all tensors must have the model's sizes.
 
+    `head=False` leaves the last layer as it is, for other classes.
     Raises ValueError when a tensor is missing, left over or of another shape; then nothing has changed.
     """
     check_layout(model, layout)
     wanted = export_vit(model, layout)
+    if not head:
+        kept = [name for ours in ("head.weight", "head.bias") for name in their_names(ours, layout)]
+        weights = {**weights, **{name: wanted[name] for name in kept}}
     check_names(
         [name for name in wanted if name not in weights], [name for name in weights if name not in wanted]
     )

@@ -31,6 +31,7 @@ SWIN, VIT, CNN, OTHER = ("o-", BLUE), ("s--", ORANGE), ("^-.", GREEN), ("D:", PU
 LOOKS = {"Swin": SWIN, "Swin-T": SWIN, "CNN": CNN, "ResNet-34": CNN} | dict.fromkeys(
     ("ViT", "ViT-S/16", "ViT, equal parameters"), VIT
 )
+LOOKS["ViT, patches of 4"] = ("v:", INK)
 STAGES = (("o-", BLUE), ("s--", ORANGE), ("^:", INK))
 SAME = 1e-4  # below that a difference is rounding
 
@@ -202,11 +203,12 @@ def sizes_of_objects(results: dict[str, dict[str, list[float]]], about: str) -> 
     names = list(next(iter(results.values())))
     for group, of in enumerate(results.values()):
         for index, name in enumerate(names):
-            (marker, color), x = LOOKS.get(name, OTHER), group + 0.2 * (index - (len(names) - 1) / 2)
+            marker, color = LOOKS.get(name, OTHER)
+            x = group + 0.75 * ((index + 0.5) / len(names) - 0.5)
             seeds = of[name]
             axes.plot([x] * len(seeds), seeds, marker[0], color=color, alpha=0.6, label="" if group else name)
             mean = sum(seeds) / len(seeds)
-            axes.plot([x - 0.08, x + 0.08], [mean] * 2, color=INK, linewidth=2)
+            axes.plot([x - 0.06, x + 0.06], [mean] * 2, color=INK, linewidth=2)
             axes.text(x, max(seeds) + 0.02, f"{100 * mean:.0f}", ha="center", va="bottom", fontsize=8)
     axes.set(xticks=range(len(results)), xticklabels=list(results), ylim=(0, 1.05), ylabel="share")
     axes.yaxis.set_major_formatter(PercentFormatter(1))
