@@ -243,7 +243,7 @@ def train_backbones(seeds: int = SEEDS, epochs: int = RECIPE.epochs) -> Figures:
 
 # Time and memory, by the number of tokens and by the side of the image
 
-LENGTHS = tuple(side**2 for side in (32, 48, 64, 96, 128, 192, 256))
+LENGTHS = tuple(side**2 for side in (8, 16, 24, 32, 48, 64, 96, 128, 192, 256))
 MOST_PAIRS = 2**28  # that are written out for a head: 1 GiB
 LENGTH_HEADS, LENGTH_CHANNELS, KNOB, WINDOW = 2, 32, 128, 8
 LENGTH_SETTINGS = (
