@@ -61,9 +61,11 @@ def test_weights_share_the_scale_of_the_first_and_their_difference_has_a_sign():
     assert axes[2].images[0].get_cmap() == SIGNED and axes[0].images[0].get_cmap() != SIGNED
     assert [texts(place) for place in axes] == [
         ["dark 0 to bright 0.750"],
-        ["same colours; white: not compared"],
+        ["same colours, cut above; white: not compared"],
         ["blue: too little, orange: too much"],
     ]
+    [_, within] = drawings.weight_matrices({"a": exact, "b": exact / 2}).axes
+    assert texts(within) == ["same colours"]
     assert len(drawings.weight_matrices({"a": exact, "b": other}).axes) == 2
 
 

@@ -206,11 +206,13 @@ def test_where_one_begins_to_take_longer(first, second, where):
 # The tables
 
 
-def test_a_table_of_growth_names_the_power():
-    figures = {"a, ms": [1.0, 10.0, 100.0, 1000.0], "b, MB": [3.0, 300.0]}
-    heading, first, second = compare.growth_table("px", SIZES, [size**2 for size in SIZES], figures)
-    assert heading.split()[-3:] == ["1,000", "px", "power"]
-    assert first.split()[-1] == "0.50" and second.split()[2:] == ["3.0", "300.0", "-", "-", "1.00"]
+def test_a_table_of_growth_names_the_power_from_a_thousand_on():
+    sides = (10, 40, 80, 160)
+    figures = {"a, ms": [7.0, 4.0, 8.0, 16.0], "b, MB": [9.0, 1.0, 4.0]}
+    heading, first, second = compare.growth_table("px", sides, [side**2 for side in sides], figures)
+    assert heading.split() == ["px", "10", "40", "80", "160", "power"]
+    assert first.split() == ["a,", "ms", "7.0", "4.0", "8.0", "16.0", "0.50"]
+    assert second.split() == ["b,", "MB", "9.0", "1.0", "4.0", "-", "1.00"]
 
 
 def test_the_spread_is_in_percent():

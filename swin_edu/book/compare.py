@@ -377,11 +377,16 @@ def backbone_table(figures: Figures) -> list[str]:
 
 
 def growth_table(unit: str, sizes: Sequence[int], amounts: Sequence[int], figures: Figures) -> list[str]:
-    """Return a line for each series, with the power of the amount (tokens or pixels) by which it grows."""
-    lines = [row("", [*(f"{size:,} {unit}" for size in sizes), "power"])]
+    """Return a line for each series, with the power of the amount (tokens or pixels) by which it grows.
+
+    Below 1,000 of them fixed costs count most, so the power is taken from there on.
+    """
+    lines = [row(unit, [*(f"{size:,}" for size in sizes), "power"])]
+    first = next(index for index, amount in enumerate(amounts) if amount >= 1000)
     for name, values in figures.items():
         cells = [f"{value:.1f}" for value in values] + ["-"] * (len(sizes) - len(values))
-        lines.append(row(name, [*cells, f"{exponent(amounts[: len(values)], values):.2f}"]))
+        power = exponent(amounts[first : len(values)], values[first:])
+        lines.append(row(name, [*cells, f"{power:.2f}"]))
     return lines
 
 
@@ -392,7 +397,7 @@ TABLES: dict[str, tuple[str, Callable[[], Figures], Callable[[Figures], list[str
     "sides": (
         "backbones by side",
         time_sides,
-        partial(growth_table, "px", SIDES, [side**2 for side in SIDES]),
+        partial(growth_table, "pixels a side", SIDES, [side**2 for side in SIDES]),
     ),
 }
 
@@ -406,6 +411,6 @@ def main(chosen: Sequence[str]) -> int:
     print(this_machine())
     for name in chosen or TABLES:
         title, measure, lines = TABLES[name]
-        print(f"\n{title}", flush=True)
+        print(f"\n{title}{f', {LENGTH_SETTINGS}' if name == 'lengths' else ''}", flush=True)
         print("\n".join(lines(measured(title, measure, here=True))), flush=True)
     return 0

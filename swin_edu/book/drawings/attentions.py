@@ -48,7 +48,8 @@ def weight_matrices(matrices: dict[str, Tensor], difference: bool = False) -> Fi
     values = [as_array(matrix) for matrix in matrices.values()]
     size, columns, limit = len(values[0]), len(values) + difference, float(values[0].max())
     drawn, axes = figure(10, 10 / max(columns, 3) + 0.4, columns=columns)
-    below = [f"dark 0 to bright {limit:.3f}"] + (len(values) - 1) * ["same colours"]
+    below = [f"dark 0 to bright {limit:.3f}"]
+    below += ["same colours" + ", cut above" * bool(v.max() > limit) for v in values[1:]]
     below = [
         text + "; white: not compared" * bool((v == 0).any()) for text, v in zip(below, values, strict=True)
     ]
