@@ -52,10 +52,10 @@ function performer(q, k, { knob }, { directions }) {
     const scaled = x.map((value) => scale * value), half = dot(scaled, scaled) / 2;
     return new Float64Array(knob).map((_, f) => dot(omegas[f], scaled) - half);
   };
-  const features = (rows, highest) => rows.map((row) => row.map((value) => Math.exp(value - highest(row)) + FLOOR));
-  const largest = (row) => row.reduce((a, b) => Math.max(a, b), -Infinity);
-  const ofKeys = k.map(exponents), top = Math.max(...ofKeys.map(largest));
-  const queries = features(q.map(exponents), largest), keys = features(ofKeys, () => top);
+  const features = (row, highest) => row.map((value) => Math.exp(value - highest) + FLOOR);
+  const ofKeys = k.map(exponents), top = Math.max(...ofKeys.map((row) => Math.max(...row)));
+  const queries = q.map(exponents).map((row) => features(row, Math.max(...row)));
+  const keys = ofKeys.map((row) => features(row, top));
   const sums = omegas.map((_, f) => sum(keys.map((key) => key[f])));
   return queries.map((query) => {
     const divisor = dot(query, sums);
@@ -167,7 +167,9 @@ function draw(context, state, data) {
   context.fillRect(0, 0, ...explorer.size);
   const white = [255, 255, 255];
   panel(context, 0, n, "exact attention", `dark 0 to bright ${highest.toFixed(3)}`, (i) => bright(at(exact, i)));
-  panel(context, 1, n, `${METHODS[state.method]}, ${setting(state)}`, other.some((row) => row.includes(0)) ? "same colours; white: not compared" : "same colours", (i) => (at(other, i) === 0 ? white : bright(at(other, i))));
+  const cut = other.some((row) => row.some((value) => value > highest)) ? ", cut above" : "";
+  const empty = other.some((row) => row.includes(0)) ? "; white: not compared" : "";
+  panel(context, 1, n, `${METHODS[state.method]}, ${setting(state)}`, `same colours${cut}${empty}`, (i) => (at(other, i) === 0 ? white : bright(at(other, i))));
   panel(context, 2, n, "the difference", "blue: too little, orange: too much", (i) => signed(at(other, i) - at(exact, i)));
   bars(context, state, misplaced(exact, other));
 }
