@@ -1,6 +1,11 @@
 """The comparison with rivals: who takes part, what is measured, and the tables; all on small sizes."""
 
 import math
+import os
+import signal
+import subprocess
+import sys
+import time
 from functools import partial
 
 import pytest
@@ -91,6 +96,31 @@ def test_a_short_training_of_backbones(monkeypatch):
 
 def test_jobs_come_back_in_order():
     assert compare.side_by_side([partial(math.pow, 2, power) for power in range(5)]) == [1, 2, 4, 8, 16]
+
+
+SLOW_JOBS = """
+import time
+from functools import partial
+from swin_edu.book.compare import side_by_side
+side_by_side([partial(time.sleep, seconds) for seconds in (0, 600, 600, 600)])
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends Ctrl-C in another way")
+def test_ctrl_c_ends_all_trainings_at_once():
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOW_JOBS], stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    said = ""
+    while "1/4" not in said:  # from then on workers run
+        said += process.stderr.read(1)
+    os.killpg(process.pid, signal.SIGINT)
+    assert "KeyboardInterrupt" in process.communicate(timeout=30)[1]
+    end = time.monotonic() + 20
+    with pytest.raises(ProcessLookupError):  # soon no worker is left
+        while time.monotonic() < end:
+            os.killpg(process.pid, 0)
+            time.sleep(0.1)
 
 
 # Cells

@@ -4,13 +4,14 @@ Chapters 12 and 13 draw what these functions measured.
 """
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
 from functools import cache, partial
 from math import isqrt, log
 from multiprocessing import get_context
+from operator import call
 from statistics import mean, median, stdev
 from typing import Any
 
@@ -114,14 +115,14 @@ def side_by_side(jobs: Sequence[Callable]) -> list:
     """Return the jobs' results: one job to a core and one thread to a job; on a GPU one after the other."""
     workers = (os.cpu_count() or 1) if device().type == "cpu" else 1
     threads = 1 if workers > 1 else torch.get_num_threads()
-    with ProcessPoolExecutor(
-        workers, get_context("spawn"), initializer=torch.set_num_threads, initargs=(threads,)
-    ) as pool:
-        futures = [pool.submit(job) for job in jobs]
-        with tqdm(total=len(jobs), unit="training", dynamic_ncols=True) as bar:
-            for _ in as_completed(futures):
-                bar.update()
-        return [future.result() for future in futures]
+    with get_context("spawn").Pool(workers, begin, [threads]) as pool:  # whose end ends all workers
+        return list(tqdm(pool.imap(call, jobs), total=len(jobs), unit="training", dynamic_ncols=True))
+
+
+def begin(threads: int) -> None:
+    """Begin a worker: Ctrl-C is for the process that waits for it, not for a training to end early."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(threads)
 
 
 # The same task for all backbones: name what every cell of a scene shows
