@@ -99,7 +99,8 @@ def test_jobs_come_back_in_order():
 
 
 SLOW_JOBS = """
-import time
+import signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored where the tests were started
 from functools import partial
 from swin_edu.book.compare import side_by_side
 side_by_side([partial(time.sleep, seconds) for seconds in (0, 600, 600, 600)])
