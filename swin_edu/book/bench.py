@@ -316,10 +316,8 @@ def report_growth(name: str, sides: Sequence[int], where: torch.device, dtype: t
     """Print how time and memory of one image grow with its area, beside a ViT."""
     print(f"\n{name} and {VIT}, one image, inference, {dtype}", flush=True)
     clear = clear_model(name, where, dtype)
-    swins, vit = (
-        {"clear": clear, "fast": fast(clear)},
-        ViT(384, 12, 6, class_token=False).eval().to(where, dtype),
-    )
+    swins = {"clear": clear, "fast": fast(clear)}
+    vit = ViT(384, 12, 6, class_token=False).eval().to(where, dtype)
     rows: dict[str, dict[int, Row]] = {}
     for side in sides:
         images = torch.randn(1, 3, side, side, dtype=dtype).to(where)

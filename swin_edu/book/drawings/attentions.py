@@ -9,8 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 from torch import Tensor
 
-from swin_edu.book.drawings.common import pixels
-from swin_edu.book.drawings.insight import as_array, coloured
+from swin_edu.book.drawings.common import as_array, coloured, pixels
 from swin_edu.book.style import (
     BLUE,
     GREEN,

@@ -9,7 +9,7 @@ from matplotlib.ticker import NullLocator, PercentFormatter
 from torch import Tensor
 from torch.nn import functional as F
 
-from swin_edu.book.drawings.common import pixels
+from swin_edu.book.drawings.common import as_array, coloured, pixels
 from swin_edu.book.style import (
     BLUE,
     GREEN,
@@ -18,7 +18,6 @@ from swin_edu.book.style import (
     ORANGE,
     PAPER,
     PURPLE,
-    SIGNED,
     box,
     figure,
     grid,
@@ -67,8 +66,7 @@ def values(axes: Axes, table: Tensor, title: str) -> None:
     """Draw numbers `(H, W)` as cells, blue below zero and orange above, each with its number."""
     limit = max(1.0, table.abs().max().item())
     height, width = table.shape
-    picture(axes, table.numpy(), title)
-    axes.images[0].set(cmap=SIGNED, clim=(-1.6 * limit, 1.6 * limit))  # pale, for the numbers on them
+    coloured(axes, as_array(table), 1.6 * limit, signed=True, title=title)  # pale, for the numbers on them
     grid(axes, height, width, 1, color=MUTED, linewidth=0.5)
     for index, value in enumerate(table.flatten().tolist()):
         y, x = divmod(index, width)

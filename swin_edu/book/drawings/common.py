@@ -5,12 +5,23 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from swin_edu.book.style import INK, ORANGE, figure, grid, picture
+from swin_edu.book.style import INK, ORANGE, SIGNED, figure, grid, picture
 
 
 def pixels(image: Tensor) -> np.ndarray:
     """Return an image `(3, H, W)` as an array `(H, W, 3)`, the order that matplotlib draws."""
     return image.detach().cpu().permute(1, 2, 0).numpy()
+
+
+def as_array(values: Tensor) -> np.ndarray:
+    """Return a tensor as an array."""
+    return values.detach().cpu().numpy()
+
+
+def coloured(axes: Axes, values: np.ndarray, limit: float, signed: bool, title: str = "") -> None:
+    """Draw values from blue at -limit to orange at limit, or without a sign from dark at 0 to bright."""
+    picture(axes, values, title)
+    axes.images[0].set(cmap=SIGNED if signed else "cividis", clim=(-limit if signed else 0, limit))
 
 
 def mosaics(image: Tensor, patches: tuple[int, ...]) -> Figure:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from swin_edu.book.drawings.common import pixels
+from swin_edu.book.drawings.common import as_array, coloured, pixels
 from swin_edu.book.style import (
     BLUE,
     GREEN,
@@ -17,7 +17,6 @@ from swin_edu.book.style import (
     MUTED,
     ORANGE,
     PAPER,
-    SIGNED,
     box,
     figure,
     grid,
@@ -60,11 +59,6 @@ class Look(NamedTuple):
 
     def _mask(self) -> np.ndarray:
         return as_array(self.seen.on_map(self.seen.mask[:, None].float(), *self.place, elsewhere=-1)[0])
-
-
-def as_array(values: Tensor) -> np.ndarray:
-    """Return a tensor as an array."""
-    return values.detach().cpu().numpy()
 
 
 def outline(axes: Axes, inside: np.ndarray, unit: float = 1, color: str = ORANGE, edge: str = INK) -> None:
@@ -114,12 +108,6 @@ def lit_maps(image: Tensor, looks: dict[str, Look]) -> Figure:
     for place, (title, look) in zip(axes, looks.items(), strict=True):
         lit(place, image, look, f"{title}: up to {100 * look.values.max().item():.0f} %")
     return drawn
-
-
-def coloured(axes: Axes, values: np.ndarray, limit: float, signed: bool, title: str = "") -> None:
-    """Draw values from blue at -limit to orange at limit, or without a sign from dark at 0 to bright."""
-    picture(axes, values, title)
-    axes.images[0].set(cmap=SIGNED if signed else "cividis", clim=(-limit if signed else 0, limit))
 
 
 def signed_map(axes: Axes, look: Look, limit: float, title: str = "") -> None:
