@@ -37,11 +37,20 @@ def chapters(root: Path = ROOT, chosen: list[str] | None = None) -> list[Path]:
 
     Raises ValueError when a choice names no chapter.
     """
-    every = sorted(root.glob("notebooks/[0-9][0-9]_*.ipynb"))
+    return named(sorted(root.glob("notebooks/[0-9][0-9]_*.ipynb")), chosen)
+
+
+def notebooks(root: Path = ROOT, chosen: list[str] | None = None) -> list[Path]:
+    """Return the notebooks of chapters and assignments, as `chapters` does."""
+    return named(chapters(root) + sorted(root.glob("notebooks/assignments/*.ipynb")), chosen)
+
+
+def named(every: list[Path], chosen: list[str] | None) -> list[Path]:
+    """Return the paths whose names begin with one of `chosen`, or all; raise ValueError if one has none."""
     for choice in chosen or []:
         if not any(path.name.startswith(choice) for path in every):
             known = ", ".join(path.stem for path in every)
-            raise ValueError(f"no chapter begins with {choice!r}; there are {known}")
+            raise ValueError(f"no notebook begins with {choice!r}; there are {known}")
     return [path for path in every if not chosen or path.name.startswith(tuple(chosen))]
 
 
@@ -186,22 +195,27 @@ def replace_bytes(path: Path, data: bytes) -> None:
 
 
 def main(chosen: list[str], check: bool = False) -> int:
-    """Write the modules and run the chapters chosen (all, if none is); with `check`, only compare."""
+    """Write the modules and run the notebooks chosen (all, if none is); with `check`, only compare."""
+    from swin_edu.book.classroom.source import stale_cells, write_cells  # imports torch, which takes a second
+
     try:
-        paths = chapters(ROOT, chosen)
+        paths = notebooks(ROOT, chosen)
     except ValueError as problem:
         print(problem, file=sys.stderr)
         return 2
+    numbers = [path.name for path in paths if path in chapters(ROOT)]
+    assignments = [path for path in paths if path.name not in numbers]
     if check:
-        sentences = stale_modules(ROOT, chosen)
+        sentences = (stale_modules(ROOT, numbers) if numbers else []) + stale_cells(assignments)
         print(
             "\n".join(sentences) + "\nmend with: python3 -m swin_edu write"
             if sentences
             else "modules and cells agree"
         )
         return 1 if sentences else 0
-    for module in write_modules(ROOT, chosen):
+    for module in write_modules(ROOT, numbers) if numbers else []:
         print(f"wrote {module}")
+    write_cells(assignments)
     for path in paths:
         try:
             print(f"{path.name}: {'outputs stored' if run_chapter(path) else 'unchanged'}", flush=True)

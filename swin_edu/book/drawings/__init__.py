@@ -1,5 +1,6 @@
 """The figures of the chapters. Each function takes the tensors that it draws and returns a figure."""
 
+from swin_edu.book.drawings.assignments import target_and_yours
 from swin_edu.book.drawings.attention import (
     attention_maps,
     cost_of_attention,
@@ -262,6 +263,7 @@ __all__ = [
     "stages_moved",
     "table_cuts",
     "tables",
+    "target_and_yours",
     "tables_of_heads",
     "tiny_convolution",
     "token_maps",

@@ -1,0 +1,1 @@
+"""The classroom: items and their checks, assignments, and grading in a sandbox."""

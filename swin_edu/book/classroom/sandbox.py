@@ -1,0 +1,287 @@
+"""Run a student's cells where they can do no harm, and fetch what the functions in them give.
+
+The sandbox is bubblewrap: read-only Python and packages, no network, no other processes, an empty /tmp of its
+own, no privileges; prlimit bounds processes, files and processor time, `inside.py` memory, and a clock outside
+ends what lasts too long. Values come out through one pipe, of which only so many bytes are read.
+"""
+
+import os
+import select
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from swin_edu.book.classroom import inside
+from swin_edu.book.classroom.item import Answer, Arguments
+
+USERS = range(20_000, 60_000)  # of sandboxes when root grades: each process and slot has its own
+
+
+class SandboxError(Exception):
+    """The sandbox does not work here."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one submission may use; seconds on the clock, memory beyond that of torch itself."""
+
+    start_seconds: float = 60
+    item_seconds: float = 10
+    memory: int = 2**30
+    values: int = 1_000_000  # of one answer
+    output: int = 2**26  # bytes, of all answers
+
+    def prlimit(self) -> list[str]:
+        """Return prlimit's command; a torch on one thread needs one process and few files."""
+        limits = {"nproc": 4, "fsize": 2**24, "nofile": 64, "core": 0, "cpu": int(self.start_seconds) + 60}
+        return ["prlimit", *(f"--{name}={value}" for name, value in limits.items())]
+
+
+@dataclass
+class Ran:
+    """What came out: for each item its answers, or the status that says why there are none."""
+
+    answers: dict[str, list[Answer] | str] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+
+
+class EndedError(Exception):
+    """The student's process ended before its answers were complete; the text is the status."""
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """Where students' code runs; with `closed=False` it is a plain process, which can do harm."""
+
+    limits: Limits = Limits()
+    closed: bool = True
+
+    def check(self) -> None:
+        """Raise SandboxError unless code runs in here and its values come out."""
+        try:
+            ran = self.run(["def one():\n    return 1"], {"one": [()]}, slot=0)
+        except OSError as problem:
+            raise SandboxError(f"{problem.filename} is missing") from None
+        answers = ran.answers["one"]
+        if isinstance(answers, str) or not answers[0].values:
+            raise SandboxError("a first trial in it failed")
+
+    def run(self, cells: Sequence[str], calls: Mapping[str, Sequence[Arguments]], slot: int) -> Ran:
+        """Run the cells, then each function on its calls; after a function that kills its process, go on.
+
+        `slot` tells apart what runs at the same time.
+        """
+        ran, names = Ran(), list(calls)
+        while names:
+            with self.process(cells, {name: calls[name] for name in names}, slot) as channel:
+                try:
+                    said = list(channel.read("ready", self.limits.start_seconds)[0]["failures"])
+                    ran.failures = [str(failure) for failure in said]
+                except EndedError as problem:
+                    return Ran(ran.answers | dict.fromkeys(names, str(problem)), ran.failures)
+                while names:
+                    name = names.pop(0)
+                    try:
+                        ran.answers[name] = self.answers(channel, len(calls[name]))
+                    except EndedError as problem:
+                        ran.answers[name] = str(problem)
+                        break
+        return ran
+
+    def answers(self, channel: "Channel", count: int) -> list[Answer] | str:
+        """Return the answers to all calls of one item."""
+        until = time.monotonic() + self.limits.item_seconds
+        if not channel.read("item", self.limits.item_seconds)[0]["found"]:
+            return "not-found"
+        answers = []
+        for _ in range(count):
+            header, values = channel.read("answer", until - time.monotonic())
+            answers.append(Answer(values, str(header["problem"])))
+        return answers
+
+    @contextmanager
+    def process(
+        self, cells: Sequence[str], calls: Mapping[str, Sequence[Arguments]], slot: int
+    ) -> Iterator["Channel"]:
+        """Start a process on a job; whatever happens, it has ended afterwards."""
+        tensors: dict[str, Tensor] = {}
+        items = [
+            {"name": name, "calls": [[inside.encode(value, tensors) for value in call] for call in of_item]}
+            for name, of_item in calls.items()
+        ]
+        job = {
+            "cells": list(cells),
+            "items": items,
+            "values": self.limits.values,
+            "memory": self.limits.memory,
+        }
+        with sealed(inside.pack(job, tensors)) as inputs:
+            process = subprocess.Popen(
+                self.command(slot),
+                stdin=inputs,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C is for the grader
+            )
+        assert process.stdout
+        try:
+            yield Channel(process.stdout.fileno(), self.limits.output)
+        finally:
+            process.kill()
+            process.stdout.close()
+            process.wait()
+
+    def command(self, slot: int) -> list[str]:
+        """Return the command that runs `inside.py`."""
+        python = Path(sys._base_executable).resolve()  # type: ignore[attr-defined]
+        packages = Path(sysconfig.get_path("platlib"))
+        options = ("-I", "-S", "-B")  # nothing from the environment, no site, no files written
+        if not self.closed:
+            return [*self.limits.prlimit(), str(python), *options, inside.__file__, str(packages)]
+        base = Path(sys.base_prefix).resolve()
+        program = [f"/python/{python.relative_to(base)}", *options, "/inside.py", "/packages"]
+        binds = [
+            ("/usr", "/usr"),
+            (base, "/python"),
+            (packages, "/packages"),
+            (inside.__file__, "/inside.py"),
+        ]
+        user, become = privileges(slot)
+        return [
+            *("bwrap", *user, "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts"),
+            *("--unshare-cgroup-try", "--die-with-parent", "--new-session", "--clearenv"),
+            *(word for place, target in links() for word in ("--symlink", target, place)),
+            *(word for place, target in binds for word in ("--ro-bind", str(place), str(target))),
+            *(word for package in ours(packages) for word in ("--tmpfs", package)),
+            *(
+                "--proc",
+                "/proc",
+                "--dev",
+                "/dev",
+                "--size",
+                str(2**20),
+                "--perms",
+                "1777",
+                "--tmpfs",
+                "/dev/shm",
+            ),
+            *("--remount-ro", "/dev", "--size", str(2**26), "--perms", "1777", "--tmpfs", "/tmp"),
+            *("--remount-ro", "/", "--chdir", "/tmp"),
+            *(word for name, value in ENVIRONMENT.items() for word in ("--setenv", name, value)),
+            *("--", *self.limits.prlimit(), *become, "choom", "--adjust", "1000", "--", *program),
+        ]
+
+
+ENVIRONMENT = {
+    "PATH": "/usr/bin",
+    "HOME": "/tmp",
+    "LANG": "C.UTF-8",
+    "LD_LIBRARY_PATH": "/python/lib",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+}
+
+
+def privileges(slot: int) -> tuple[list[str], list[str]]:
+    """Return bwrap's options, and the command before the program, that leave it no privileges.
+
+    The program gets a name space of users in which it can make no other. For root it becomes another user
+    before, since the kernel does not count root's processes.
+    """
+    if os.geteuid():
+        return [
+            "--unshare-user",
+            "--disable-userns",
+            "--uid",
+            "65534",
+            "--gid",
+            "65534",
+            "--cap-drop",
+            "ALL",
+        ], []
+    user = str(USERS[(64 * os.getpid() + slot) % len(USERS)])
+    keep = ("SETUID", "SETGID", "SETPCAP")
+    become = ["setpriv", "--reuid", user, "--regid", user, "--clear-groups", "--bounding-set=-all"]
+    alone = ["bwrap", "--dev-bind", "/", "/", "--unshare-user", "--disable-userns", "--cap-drop", "ALL", "--"]
+    return [
+        "--cap-drop",
+        "ALL",
+        *(word for cap in keep for word in ("--cap-add", f"CAP_{cap}")),
+    ], become + alone
+
+
+def links() -> list[tuple[str, str]]:
+    """Return the folders of the system that are links into /usr, with what they link to."""
+    folders = [Path("/bin"), Path("/lib"), Path("/lib64")]
+    return [(str(folder), os.readlink(folder)) for folder in folders if folder.is_symlink()]
+
+
+def ours(packages: Path) -> list[str]:
+    """Return where the sandbox would hold swin_edu, and with it the solutions, if it is installed there."""
+    return ["/packages/swin_edu"] if (packages / "swin_edu").exists() else []
+
+
+@contextmanager
+def sealed(data: bytes) -> Iterator[int]:
+    """Hold bytes in a nameless file that nobody can change."""
+    import fcntl
+
+    descriptor = os.memfd_create("job", os.MFD_ALLOW_SEALING)
+    try:
+        with open(descriptor, "wb", closefd=False) as file:
+            file.write(data)
+        seals = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+class Channel:
+    """The pipe from a student's process: frames of the kinds that are expected, in time, up to some bytes."""
+
+    def __init__(self, descriptor: int, most: int) -> None:
+        self.descriptor, self.left = descriptor, most
+        os.set_blocking(descriptor, False)
+
+    def read(self, kind: str, seconds: float) -> tuple[dict[str, Any], tuple[Tensor, ...]]:
+        """Return the next frame; raise EndedError where none comes in time, or another."""
+        until = time.monotonic() + seconds
+        length = int.from_bytes(self.bytes(8, until), "little")
+        if length > self.left:
+            raise EndedError("too-large")
+        try:
+            header, tensors = inside.unpack(self.bytes(length, until))
+            if header.keys() != inside.KINDS[kind]:
+                raise ValueError
+            values = tuple(tensors[str(place)] for place in range(len(tensors)))
+            if any(value.dtype != torch.float64 for value in values):
+                raise ValueError
+        except (ValueError, TypeError, KeyError, AttributeError):
+            raise EndedError("crashed") from None
+        return header, values
+
+    def bytes(self, count: int, until: float) -> bytes:
+        """Return exactly so many bytes."""
+        data = bytearray()
+        poll = select.poll()
+        poll.register(self.descriptor, select.POLLIN)
+        while len(data) < count:
+            if not poll.poll(max(0.0, until - time.monotonic()) * 1000):
+                raise EndedError("timeout")
+            part = os.read(self.descriptor, min(count - len(data), 2**20))
+            if not part:
+                raise EndedError("crashed")
+            data += part
+        self.left -= count
+        return bytes(data)
