@@ -715,7 +715,6 @@ HEARD = Item(
         ),
     ),
     (heard_by_sets, heard_from_behind),
-    points=3,
 )
 
 
