@@ -360,7 +360,7 @@ def masked_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, mask: Tensor
 
     Shape: (B·nW, h, N, D), (B·nW, h, N, D), (B·nW, h, N, D), (h, N, N), (nW, N, N) -> (B·nW, h, N, D)
     All windows of the first image come first, then those of the second. `mask` holds one table for each of
-    the nW windows of an image, the same for all images and heads: True where a query (row) may attend to a key.
+    the nW windows of an image, for every head: True where a query (row) may attend to a key (column).
     Forbidden keys get no weight at all, however large their logit.
     """
     logits = q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5 + bias
