@@ -111,7 +111,7 @@ def numbered_windows(image: Tensor, patch: int, height: int, width: int, chosen:
     mark(whole, left, top, width * patch, height * patch)
     square = image[:, top : top + height * patch, left : left + width * patch]
     picture(single, pixels(square), f"window {chosen}: its tokens, row by row")
-    grid(single, *square.shape[1:], patch)
+    grid(single, height * patch, width * patch, patch)
     for place, (row, column) in enumerate(product(range(height), range(width))):
         number(single, row, column, str(place), patch)
     return drawn
@@ -136,7 +136,7 @@ def spread_group(image: Tensor, patch: int, window: int, first: Place) -> Figure
             inside[token] = 1
         light = np.where(inside, 1.0, 0.45).repeat(patch, 0).repeat(patch, 1)[..., None]
         picture(axis, pixels(image) * light, title)
-        grid(axis, *image.shape[1:], patch, linewidth=0.4)
+        grid(axis, image.shape[1], image.shape[2], patch, linewidth=0.4)
         for place, (row, column) in enumerate(tokens):
             mark(axis, column * patch, row * patch, patch, patch, linewidth=1)
             number(axis, row, column, str(place), patch)
@@ -175,7 +175,7 @@ def moved_on_photograph(image: Tensor, patch: int, window: int, shifts: list[Pla
     for axis, shift in zip(axes, shifts, strict=True):
         sides = [cuts(size // patch, window, s) for size, s in zip(image.shape[1:], shift, strict=True)]
         picture(axis, pixels(image), f"down {shift[0]}, right {shift[1]}")
-        grid(axis, *image.shape[1:], patch, linewidth=0.4)
+        grid(axis, image.shape[1], image.shape[2], patch, linewidth=0.4)
         for index, ((top, bottom), (left, right)) in enumerate(product(*sides)):
             box(axis, left * patch, top * patch, (right - left) * patch, (bottom - top) * patch)
             badge(axis, (left + right) * patch / 2, (top + bottom) * patch / 2, str(index))
@@ -216,8 +216,8 @@ def heard_and_hearers(image: Tensor, patch: int, window: int, shift: int, place:
     for axis, (title, chosen) in zip(axes, panels.items(), strict=True):
         light = np.where(chosen, 1.0, 0.35).repeat(patch, 0).repeat(patch, 1)[..., None]
         picture(axis, pixels(image) * light, f"{title}: {chosen.sum()} tokens")
-        grid(axis, *image.shape[1:], patch, linewidth=0.4)
-        window_lines(axis, *image.shape[1:], window * patch)
+        grid(axis, image.shape[1], image.shape[2], patch, linewidth=0.4)
+        window_lines(axis, image.shape[1], image.shape[2], window * patch)
         mark(axis, place[1] * patch, place[0] * patch, patch, patch)
     return drawn
 
@@ -318,7 +318,7 @@ def mask_on_photograph(image: Tensor, window: int, shift: int, place: Place) -> 
     same = (inside == inside[place[0]])[:, None] & (inside == inside[place[1]])
     drawn, axes = figure(9.4, 3.3, columns=3)
     picture(axes[0], pixels(rolled), "the rolled map, its last window")
-    window_lines(axes[0], *image.shape[1:], window * patch)
+    window_lines(axes[0], image.shape[1], image.shape[2], window * patch)
     mark(axes[0], window * patch, window * patch, window * patch, window * patch)
     panels = {"without mask": torch.ones(window, window, dtype=torch.bool), "with its mask": same}
     for axis, (title, allowed) in zip(axes[1:], panels.items(), strict=True):
