@@ -575,7 +575,7 @@ ADDITIVE_MASK = Item(
 
 
 def heard(height: int, width: int, window: int, shift: int, blocks: int) -> Tensor:
-    """Tell whom each token has heard of after some blocks: plain and shifted windows in turn, plain first.
+    """Tell of whom each token has heard after some blocks: plain and shifted windows in turn, plain first.
 
     Shape: -> (H·W, H·W)
     Row i, column j is True when the output of token i depends on the input of token j. Tokens are numbered
