@@ -76,6 +76,27 @@ def make_parser() -> argparse.ArgumentParser:
     train.add_argument("--seed", type=int, default=0, metavar="N")
     train.add_argument("--epochs", type=int, metavar="N", help="instead of the recipe's")
     train.add_argument("--fast", action="store_true", help="with the model of chapter 9")
+    release = commands.add_parser("release", help="write what students get of an assignment")
+    release.add_argument("assignment", metavar="A1")
+    release.add_argument("out", type=Path, metavar="OUT")
+    grade = commands.add_parser(
+        "grade", help="grade a class in a sandbox; the same command goes on after a stop"
+    )
+    grade.add_argument("assignment", metavar="A1")
+    grade.add_argument(
+        "submissions", type=Path, metavar="SUBMISSIONS", help="a folder of notebooks, or of folders"
+    )
+    grade.add_argument("--out", type=Path, required=True, metavar="RESULTS")
+    grade.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="at the same time")
+    grade.add_argument(
+        "--shard", default="1/1", metavar="I/N", help="only this part of the class; then merge"
+    )
+    grade.add_argument(
+        "--no-sandbox", action="store_true", help="let submissions do what they want to this machine"
+    )
+    merge = commands.add_parser("merge", help="write tables and pages of a class that was graded in shards")
+    merge.add_argument("assignment", metavar="A1")
+    merge.add_argument("out", type=Path, metavar="RESULTS")
     site = commands.add_parser("site", help="write the book as web pages")
     site.add_argument("out", type=Path, metavar="OUT")
     site.add_argument("chapters", nargs="*", metavar="CHAPTER")
@@ -136,6 +157,19 @@ def run_inside(options: argparse.Namespace) -> int:
         from swin_edu.book import train
 
         return train.main(options.data, options.out, options.seed, options.epochs, options.fast)
+    if options.command == "release":
+        from swin_edu.book.classroom import release
+
+        return release.main(options.assignment, options.out)
+    if options.command in ("grade", "merge"):
+        from swin_edu.book.classroom import grade
+
+        if options.command == "merge":
+            return grade.merge(options.assignment, options.out)
+        closed = not options.no_sandbox
+        return grade.main(
+            options.assignment, options.submissions, options.out, options.jobs, options.shard, closed
+        )
     from swin_edu.book import site
 
     return site.main(options.out, options.chapters)

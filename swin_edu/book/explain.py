@@ -18,11 +18,11 @@ from swin_edu.book.classes import class_names
 from swin_edu.book.device import device
 from swin_edu.book.explorers import Sight
 from swin_edu.book.explorers.base import STATE_MIME
+from swin_edu.book.files import replace_bytes
 from swin_edu.book.images import load_image
 from swin_edu.book.site import enliven, live_module
 from swin_edu.book.style import png
 from swin_edu.book.trained import FOLDER, notes, trained
-from swin_edu.book.write import replace_bytes
 from swin_edu.checkpoints import load_weights
 from swin_edu.insight import class_evidence, look_inside, rollout, to_pixels
 from swin_edu.model import SwinTransformer, swin

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from swin_edu.book.device import device
-from swin_edu.book.write import replace_text
+from swin_edu.book.files import replace_text
 
 RECORDS = Path(__file__).with_name("measured.json")
 

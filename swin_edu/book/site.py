@@ -14,7 +14,8 @@ from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 
 from swin_edu.book.explorers.base import FOLDER, STATE_MIME, module_source
-from swin_edu.book.write import ROOT, chapters, replace_text
+from swin_edu.book.files import replace_text
+from swin_edu.book.write import ROOT, chapters
 
 LINK = re.compile(r"\((\d\d_\w+)\.ipynb(#[^)]*)?\)")
 

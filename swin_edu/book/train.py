@@ -12,9 +12,9 @@ from tqdm import tqdm
 from swin_edu.book.datasets import load_dataset
 from swin_edu.book.device import device
 from swin_edu.book.drawings import learning_curves
+from swin_edu.book.files import replace_bytes
 from swin_edu.book.style import png
 from swin_edu.book.trained import save_trained
-from swin_edu.book.write import replace_bytes
 from swin_edu.fast import fast
 from swin_edu.training import RECIPES, History, small_swin, train
 

@@ -8,7 +8,6 @@ chapters and stores what they printed and drew.
 import os
 import re
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +15,8 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
+
+from swin_edu.book.files import replace_text
 
 ROOT = Path(__file__).resolve().parents[2]
 HEADER = re.compile(r"# (swin_edu/[a-z0-9_/]+\.py)")
@@ -170,28 +171,6 @@ def in_one_piece(outputs: list[NotebookNode]) -> list[NotebookNode]:
         else:
             result.append(output)
     return result
-
-
-def replace_text(path: Path, text: str) -> bool:
-    """Write `text` unless the file holds it already."""
-    if path.exists() and path.read_text("utf-8") == text:
-        return False
-    replace_bytes(path, text.encode("utf-8"))
-    return True
-
-
-def replace_bytes(path: Path, data: bytes) -> None:
-    """Write a file; others see the old one or the new one, never half."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 def main(chosen: list[str], check: bool = False) -> int:

@@ -159,7 +159,9 @@ def main() -> None:
     for item in job["items"]:
         function = namespace.get(item["name"])
         tell({"found": callable(function)})
-        for arguments in item["calls"] if callable(function) else ():
+        if not callable(function):
+            continue
+        for arguments in item["calls"]:
             values: tuple[Tensor, ...] = ()
             problem = ""
             try:

@@ -10,7 +10,7 @@ from nbformat import NotebookNode
 
 from swin_edu.book.classroom.assignments import ASSIGNMENTS, Assignment
 from swin_edu.book.classroom.source import BEGIN, END
-from swin_edu.book.write import replace_text
+from swin_edu.book.files import replace_text
 
 SOLUTION = re.compile(rf"^([ \t]*){BEGIN}\n.*?{END}$", re.MULTILINE | re.DOTALL)
 CODE_STUB = "# YOUR CODE HERE\nraise NotImplementedError()"
@@ -46,7 +46,9 @@ def release(assignment: Assignment) -> NotebookNode:
     notebook = nbformat.read(assignment.source, as_version=4)
     for cell in notebook.cells:
         stub = CODE_STUB if cell.cell_type == "code" else TEXT_STUB
-        cell.source = SOLUTION.sub(lambda found, stub=stub: textwrap.indent(stub, found[1]), cell.source)
+        parts = SOLUTION.split(cell.source)  # text, indent, text, indent, … text
+        indented = [textwrap.indent(stub, indent) for indent in parts[1::2]]
+        cell.source = "".join(part for pair in zip(parts[::2], [*indented, ""], strict=True) for part in pair)
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
     return notebook

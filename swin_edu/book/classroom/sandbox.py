@@ -1,8 +1,8 @@
 """Run a student's cells where they can do no harm, and fetch what the functions in them give.
 
-The sandbox is bubblewrap: read-only Python and packages, no network, no other processes, an empty /tmp of its
-own, no privileges; prlimit bounds processes, files and processor time, `inside.py` memory, and a clock outside
-ends what lasts too long. Values come out through one pipe, of which only so many bytes are read.
+The sandbox is bubblewrap: read-only Python and packages, no network, no other processes, an empty /tmp of
+its own, no privileges; prlimit bounds processes, files and processor time, `inside.py` memory, and a clock
+outside ends what lasts too long. Values come out through one pipe, of which only so many bytes are read.
 """
 
 import os

@@ -12,7 +12,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from swin_edu.book.classroom.assignments import ASSIGNMENTS
-from swin_edu.book.write import replace_text
+from swin_edu.book.files import replace_text
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 

@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def clean(text: str) -> str:
 def find(folder: Path) -> list[Submission]:
     """Return the submissions in a folder by the students' names; hidden files are none.
 
-    A name is that of the file without `.ipynb`, or of the folder; where two would be the same, the whole name.
+    A name is that of the file without `.ipynb`, or of the folder; the whole name where two would be the same.
     """
     entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     stems = [path.name.removesuffix(".ipynb") for path in entries]
@@ -78,9 +79,11 @@ def find(folder: Path) -> list[Submission]:
 
 def notebooks_in(folder: Path, depth: int = 3) -> Iterator[Path]:
     """Yield the notebooks in a folder and the folders in it; nothing hidden, no links."""
-    for count, entry in enumerate(os.scandir(folder)):
-        if count == MOST_ENTRIES:
-            raise UngradableError("unreadable", f"a folder of more than {MOST_ENTRIES:,} files")
+    with os.scandir(folder) as listed:
+        entries = list(islice(listed, MOST_ENTRIES + 1))
+    if len(entries) > MOST_ENTRIES:
+        raise UngradableError("unreadable", f"a folder of more than {MOST_ENTRIES:,} files")
+    for entry in entries:
         if entry.name.startswith("."):
             continue
         if entry.is_dir(follow_symlinks=False):

@@ -1,0 +1,133 @@
+"""A hostile class: nobody gets what was not earned, nothing is read or changed, everybody has a status."""
+
+import csv
+import os
+import socket
+import stat
+import subprocess
+from pathlib import Path
+
+import hostile
+import pytest
+import torch
+
+from swin_edu.book.classroom import grade
+from swin_edu.book.classroom.assignments import ASSIGNMENTS
+from swin_edu.book.classroom.sandbox import Limits, Sandbox
+from swin_edu.book.write import ROOT
+
+LIMITS = Limits(start_seconds=60, item_seconds=4, memory=2**28, output=2**24)
+
+
+def contents(folder):
+    """What a folder holds: every file's kind and bytes."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        mode = path.lstat().st_mode
+        found[path] = (mode, path.read_bytes() if stat.S_ISREG(mode) else b"")
+    return found
+
+
+@pytest.fixture(scope="module")
+def graded(tmp_path_factory):
+    """The class, graded once: what was expected and what came out."""
+    base = tmp_path_factory.mktemp("hostile")
+    folder, canary, out = base / "submissions", base / "canary", base / "results"
+    folder.mkdir()
+    canary.mkdir()
+    (canary / "others.ipynb").write_bytes(hostile.right())
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.1)
+        expected = hostile.make(folder, ROOT, canary, server.getsockname()[1])
+        before = contents(folder), contents(canary), contents(ROOT / "swin_edu" / "book" / "classroom")
+        grade.grade(ASSIGNMENTS["A1"], folder, out, Sandbox(LIMITS), jobs=2)
+        grade.report(ASSIGNMENTS["A1"], out)
+        with pytest.raises(TimeoutError):
+            server.accept()
+    after = contents(folder), contents(canary), contents(ROOT / "swin_edu" / "book" / "classroom")
+    with open(out / "class.csv", encoding="utf-8", newline="") as file:
+        rows = {row["student"]: row for row in csv.DictReader(file)}
+    return expected, rows, before, after, out
+
+
+def test_there_are_many():
+    assert len(hostile.BODIES) + len(hostile.CELLS) >= 40
+
+
+def test_each_has_its_status_and_points(graded):
+    expected, rows, *_ = graded
+    assert {name: (row["status"], row["points"]) for name, row in rows.items()} == expected
+
+
+def test_no_file_was_changed(graded):
+    _, _, before, after, _ = graded
+    assert before == after
+
+
+def test_nothing_was_read(graded):
+    """Solutions, other people's work and the network are not there, rather than there and wrong."""
+    rows = {
+        row.stem.rpartition("-")[0]: row.read_text("utf-8") for row in (graded[-1] / "feedback").iterdir()
+    }
+    assert "raises ModuleNotFoundError" in rows["reads_the_reference"]
+    for name in ("reads_the_solution_s_file", "reads_the_work_of_others", "writes_files"):
+        assert "raises FileNotFoundError" in rows[name]
+    assert "raises OSError" in rows["connects_to_the_world"]
+    assert "raises ConnectionRefusedError" in rows["connects_to_this_machine"]
+    assert "raises AssertionError" in rows["makes_a_name_space"]
+
+
+def test_no_process_stays(graded):
+    del graded
+    running = subprocess.run(["ps", "axww"], capture_output=True, text=True, check=True).stdout
+    assert "STAYS" not in running and "/inside.py" not in running
+
+
+def test_pages_hold_no_code_of_students(graded):
+    for page in [graded[-1] / "summary.html", *(graded[-1] / "feedback").iterdir()]:
+        text = page.read_text("utf-8")
+        assert "<script" not in text and "<img src=x" not in text
+        assert "default-src 'none'" in text
+        assert page.stat().st_size < 100_000
+    written = "".join(path.read_text("utf-8") for path in (graded[-1] / "feedback").iterdir())
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in written
+
+
+def test_pages_are_safe_in_a_browser(graded, page):
+    told = []
+    page.on("dialog", lambda dialog: told.append(dialog.message) or dialog.dismiss())
+    for path in [graded[-1] / "summary.html", *sorted((graded[-1] / "feedback").glob("*script*"))]:
+        page.goto(path.as_uri())
+    assert told == []
+
+
+def test_a_frame_of_a_million_values_is_read_and_one_more_is_not():
+    """What comes back is bounded by values, and by bytes in all."""
+    code = "import torch\ndef values(count):\n    return torch.zeros(count)"
+    sandbox = Sandbox(Limits(values=1_000, output=20_000))
+    calls = {"values": [(1_000,), (1_001,), (1_000,), (1_000,)]}
+    assert sandbox.run([code], calls, slot=0).answers["values"] == "too-large"
+    answers = sandbox.run([code], {"values": calls["values"][:2]}, slot=0).answers["values"]
+    assert torch.equal(answers[0].values[0], torch.zeros(1_000, dtype=torch.float64))
+    assert answers[1].problem == "returns too many values"
+
+
+def test_a_function_that_kills_its_process_costs_only_itself():
+    code = "import os\ndef one(): return 1\ndef two(): os._exit(1)\ndef three(): return 3"
+    ran = Sandbox(LIMITS).run([code], {"one": [()], "two": [()], "three": [()]}, slot=0)
+    assert ran.answers["two"] == "crashed"
+    assert [ran.answers[name][0].values[0].item() for name in ("one", "three")] == [1, 3]
+
+
+def test_a_long_statement_is_left_and_the_rest_goes_on():
+    code = "import time\ntime.sleep(1000)\nvalue = 1\ndef one(): return value"
+    ran = Sandbox().run([code], {"one": [()]}, slot=0)
+    assert ran.answers["one"][0].values[0].item() == 1
+    assert ran.failures == ["TimeoutError: longer than 5 seconds"]
+
+
+def test_the_sandbox_shows_nothing_of_the_host():
+    code = "import os\ndef names(): raise ValueError(sorted(os.listdir('/')), dict(os.environ), os.getuid())"
+    said = Sandbox().run([code], {"names": [()]}, slot=0).answers["names"][0].problem
+    assert "inside.py" in said and str(Path.home()).strip("/") not in said.partition("]")[0]
+    assert os.environ["PATH"] not in said and not said.endswith(", 0)")
