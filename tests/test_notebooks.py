@@ -1,6 +1,7 @@
 """What a reader finds in the stored notebooks; and the sanitiser hides a device's name, nothing else."""
 
 import ast
+import itertools
 import json
 import re
 import subprocess
@@ -14,6 +15,7 @@ from swin_edu.book.write import LIVE_VIEW, ROOT, chapters
 MEND = "mend with: python3 -m swin_edu write"
 CHAPTERS = chapters()
 CHAPTER = pytest.mark.parametrize("path", CHAPTERS, ids=[path.stem for path in CHAPTERS])
+CHECKS = re.compile(r"^check\.(\w+)\(", re.MULTILINE)
 
 
 def code_cells(path):
@@ -56,19 +58,38 @@ def test_links_lead_somewhere(path):
                 assert target.startswith("https://") or (path.parent / target).exists(), target
 
 
+def solutions_in(path):
+    prose = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "markdown"]
+    return "\n".join(re.findall(r"```python\n(.*?)```", "\n".join(prose), re.S))
+
+
 @CHAPTER
-def test_solutions_run(path):
+def test_solutions_run_and_pass_their_checks(path, capsys):
     """What stands in a folded solution works in the chapter's own namespace."""
-    cells = nbformat.read(path, as_version=4).cells
-    solutions = [
-        code
-        for cell in cells
-        if cell.cell_type == "markdown"
-        for code in re.findall(r"```python\n(.*?)```", cell.source, re.S)
-    ]
+    solutions, namespace = solutions_in(path), {"__name__": "__main__"}
     assert solutions
-    code = [cell.source for cell in cells if cell.cell_type == "code"]
-    exec("\n".join([*cells_for("\n".join(solutions), code), *solutions]), {"__name__": "__main__"})
+    exec("\n".join(cells_for(solutions, [cell.source for cell in code_cells(path)])), namespace)
+    capsys.readouterr()
+    exec(solutions, namespace)
+    assert not re.findall(r"^[✗○].*", capsys.readouterr().out, re.MULTILINE)
+
+
+@CHAPTER
+def test_an_exercise_has_a_cell_to_write_into_and_its_check(path):
+    """It stands below the text, and what it prints says that nothing is written yet."""
+    cells = nbformat.read(path, as_version=4).cells
+    checked = []
+    for above, cell in itertools.pairwise(cells):
+        names = CHECKS.findall(cell.source) if cell.cell_type == "code" else []
+        if names and cell.outputs[0].text.startswith("○"):
+            checked += names
+            functions = re.findall(r"^def (\w+)", cell.source, re.MULTILINE)
+            assert cell.outputs[0].text == "".join(f"○ {name} returns nothing\n" for name in functions)
+            number = re.findall(r"^\*\*(E\d)\.", above.source, re.MULTILINE)[-1]
+            text = above.source.rpartition(f"**{number}.")[2].partition("<details>")[0]
+            assert all(f"`{name}(" in text for name in functions)
+            assert f"# {number}: write it here" in cell.source
+    assert checked and checked == CHECKS.findall(solutions_in(path))
 
 
 def cells_for(text, code):
