@@ -159,7 +159,7 @@ def test_only_the_chapters_named(book):
     edit(book / "notebooks/12_two.ipynb", 1, lambda _: "plain")
     edit(book / "notebooks/12_two.ipynb", 3, lambda _: "plain")
     assert write.stale_modules(book, ["12"]) == []
-    with pytest.raises(ValueError, match="no chapter begins with '99'; there are 01_one, 12_two"):
+    with pytest.raises(ValueError, match="no notebook begins with '99'; there are 01_one, 12_two"):
         write.chapters(book, ["99"])
 
 

@@ -50,7 +50,7 @@ PATCHES_CHANNELS_FIRST = Item(
     (
         Mistake(
             "colours of a pixel together",
-            "You have each pixel's red, green and blue together, as patch_partition has; here all red come first.",
+            "You keep a pixel's red, green and blue together, like patch_partition; here all red come first.",
             lambda images, patch: rearrange(images, "b c (h p) (w q) -> b h w (p q c)", p=patch, q=patch),
         ),
         Mistake(
@@ -65,7 +65,7 @@ PATCHES_CHANNELS_FIRST = Item(
         ),
         Mistake(
             "pixels far apart",
-            "Your patches hold pixels that lie H/P apart: in `(h p)` the patch number comes first, the place inside last.",
+            "Your patches hold pixels that lie H/P apart: in `(h p)` the patch's number comes first.",
             lambda images, patch: rearrange(images, "b c (p h) (q w) -> b h w (c p q)", p=patch, q=patch),
         ),
         Mistake(
@@ -75,7 +75,7 @@ PATCHES_CHANNELS_FIRST = Item(
         ),
         Mistake(
             "reshape without permute",
-            "A reshape alone never moves a number; the axes of rows and columns must be exchanged with permute.",
+            "A reshape alone never moves a number; exchange the axes of rows and columns with permute.",
             lambda images, patch: images.reshape(
                 len(images), images.shape[2] // patch, images.shape[3] // patch, 3 * patch * patch
             ),
@@ -86,7 +86,7 @@ PATCHES_CHANNELS_FIRST = Item(
 
 
 def rectangular_windows(x: Tensor, height: int, width: int) -> Tensor:
-    """Cut maps of tokens into windows of `height` × `width` tokens, row by row; list the tokens of each, row by row.
+    """Cut maps of tokens into windows of `height` × `width` tokens, listed row by row, as are their tokens.
 
     Shape: (B, H, W, C) -> (B·H·W/height/width, height·width, C)
     """
@@ -145,7 +145,7 @@ RECTANGULAR_WINDOWS = Item(
         ),
         Mistake(
             "reshape without permute",
-            "A reshape alone cuts the rows into strips; exchange the axes inside and outside the window first.",
+            "A reshape alone cuts rows into strips; exchange the axes inside and outside the window first.",
             lambda x, height, width: x.reshape(-1, height * width, x.shape[-1]),
         ),
         Mistake(
@@ -203,7 +203,7 @@ RECTANGULAR_REVERSE = Item(
     (
         Mistake(
             "reshape without permute",
-            "A reshape alone lays window after window; exchange the axes inside and outside the window first.",
+            "A reshape alone lays window after window; exchange the axes inside and outside first.",
             lambda windows, height, width, rows, columns: windows.reshape(
                 -1, rows, columns, windows.shape[-1]
             ),
@@ -249,7 +249,7 @@ RECTANGULAR_REVERSE = Item(
 
 
 def dilated_windows(x: Tensor, window: int) -> Tensor:
-    """Group tokens that lie H/M rows or W/M columns apart, M × M to a group: sparse windows that span the map.
+    """Group tokens that lie H/M rows or W/M columns apart, M × M to a group: windows that span the map.
 
     Shape: (B, H, W, C) -> (B·H·W/M/M, M·M, C)
     Groups are listed by the place of their first token, row by row; so are the tokens of each.
@@ -322,7 +322,7 @@ DILATED_WINDOWS = Item(
 def attention_pairs(height: int, width: int, window: int) -> int:
     """Count the pairs of query and key of window attention on one map, padded tokens included.
 
-    A map of `height` × `width` tokens is padded at the bottom and at the right until windows of M × M divide it.
+    A map of `height` × `width` tokens is padded at the bottom and at the right until M divides both sides.
     """
     windows = math.ceil(height / window) * math.ceil(width / window)
     return windows * window**4
@@ -377,7 +377,7 @@ ATTENTION_PAIRS = Item(
         ),
         Mistake(
             "one window too many",
-            "Where the window divides the map, nothing is padded; `height // window + 1` is one too many there.",
+            "Where the window divides the map, nothing is padded; `height // window + 1` is too many there.",
             lambda height, width, window: (height // window + 1) * (width // window + 1) * window**4,
         ),
         Mistake(
