@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from swin_edu.book.classroom.assignments import Assignment
-from swin_edu.book.classroom.submissions import UngradableError, clean, grade_id
+from swin_edu.book.classroom.submissions import UngradableError, clean, grade_id, in_table
 
 MOST_PICTURES = 8  # of one answer
 MOST_PICTURE = 2**20  # bytes
@@ -72,25 +72,32 @@ def criteria(assignment: Assignment) -> dict[str, int]:
 
 
 def read_rubric(assignment: Assignment, out: Path, records: list[Record]) -> dict[str, dict[str, str]]:
-    """Return what a person wrote into rubric.csv, by student and criterion; empty where the table lacks it.
+    """Return what a person wrote into rubric.csv, by student and criterion; empty for students it lacks.
 
-    Raises ValueError for what is no points.
+    Rows of students who are no longer in the class stay. Raises ValueError for another table, and for what is
+    no points.
     """
     wanted, path = criteria(assignment), out / "rubric.csv"
     if not wanted:
         return {}
-    written: dict[str, dict[str, str]] = {}
-    if path.exists():
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            for row in csv.DictReader(file):
-                written[row.get("student") or ""] = row
-    rubric = {}
-    for record in records:
-        row = written.get(record["student"], {})
-        rubric[record["student"]] = {name: (row.get(name) or "").strip() for name in wanted}
+    names = {in_table(record["student"]): record["student"] for record in records}
+    rubric = {student: dict.fromkeys(wanted, "") for student in names.values()}
+    for row in read_table(path, ["student", *wanted]) if path.exists() else ():
+        student = names.get(row["student"], row["student"])
+        rubric[student] = {name: (row[name] or "").strip() for name in wanted}
         for name, most in wanted.items():
-            check_points(rubric[record["student"]][name], most, f"{path}: {record['student']}, {name}")
+            check_points(rubric[student][name], most, f"{path}: {student}, {name}")
     return rubric
+
+
+def read_table(path: Path, header: list[str]) -> list[dict[str, str]]:
+    """Return the rows of a table that a spreadsheet may have saved, with commas, semicolons or tabs."""
+    text = path.read_text("utf-8-sig")
+    first = text.partition("\n")[0]
+    rows = csv.DictReader(text.splitlines(), delimiter=max(",;\t", key=first.count))
+    if lacking := [name for name in header if name not in (rows.fieldnames or ())]:
+        raise ValueError(f"{path} has no column {lacking[0]!r}; nothing was changed")
+    return list(rows)
 
 
 def check_points(text: str, most: int, where: str) -> None:

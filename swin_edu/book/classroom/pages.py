@@ -15,7 +15,7 @@ from matplotlib import colormaps
 from matplotlib.colors import Normalize, to_hex
 
 from swin_edu.book.classroom.assignments import Assignment
-from swin_edu.book.classroom.submissions import digest
+from swin_edu.book.classroom.submissions import digest, in_table
 from swin_edu.book.files import replace_text
 
 Record = dict[str, Any]
@@ -99,12 +99,12 @@ def row_of(assignment: Assignment, record: Record, given: dict[str, str]) -> dic
 
 
 def table(header: list[str], rows: list[dict[str, str]]) -> str:
-    """Return a table as CSV; a field that a spreadsheet would take for a formula gets an apostrophe."""
+    """Return a table as CSV."""
     text = io.StringIO()
     writer = csv.DictWriter(text, header, lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        writer.writerow({name: re.sub(r"^(?=[=+\-@\t\r])", "'", value) for name, value in row.items()})
+        writer.writerow({name: in_table(value) for name, value in row.items()})
     return text.getvalue()
 
 

@@ -64,6 +64,11 @@ def clean(text: str) -> str:
     return "\n".join(map(printable, text.split("\n")))
 
 
+def in_table(text: str) -> str:
+    """Return a text as a table holds it: what a spreadsheet would take for a formula gets an apostrophe."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
 def find(folder: Path) -> list[Submission]:
     """Return the submissions in a folder by the students' names; hidden files are none.
 
