@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from swin_edu.book.classroom.item import Item
-from swin_edu.book.classroom.items import a1, a2, a3, basics, beyond
+from swin_edu.book.classroom.items import a1, a2, a3, a4, a5, basics, beyond
 
 FOLDER = Path(__file__).resolve().parents[3] / "notebooks" / "assignments"
 
@@ -41,6 +41,8 @@ ASSIGNMENTS = {
         Assignment("A1", "patches and windows", a1.ITEMS),
         Assignment("A2", "shift and mask", a2.ITEMS, a2.GIVEN),
         Assignment("A3", "position and attention", a3.ITEMS),
+        Assignment("A4", "block merging and model", a4.ITEMS, a4.GIVEN),
+        Assignment("A5", "train ablate explain", rubric=a5.RUBRIC),
     )
 }
 EXERCISES = (*basics.ITEMS, *beyond.ITEMS)  # of the chapters

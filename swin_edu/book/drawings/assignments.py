@@ -362,3 +362,53 @@ def arrows(query: Vector, keys: dict[str, Vector]) -> Figure:
     table.set(xlim=(-0.6, 2.6), ylim=(0.4 - len(rows), 0.6))
     table.axis("off")
     return drawn
+
+
+def merged_rectangles(image: Tensor, patch: int, rows: int, columns: int) -> Figure:
+    """Draw an image `(3, H, W)` in rectangles of tokens, and each token's place in its rectangle's line."""
+    sides = zip(image.shape[1:], (rows, columns), strict=True)
+    bottom, side = (-(size // patch) % step * patch for size, step in sides)
+    padded = F.pad(image, (0, side, 0, bottom), value=1.0)
+    height, width = padded.shape[1:]
+    drawn, (axes,) = figure(5, 5 * height / width)
+    picture(axes, pixels(padded))
+    for row, column in product(range(height // patch), range(width // patch)):
+        if row * patch >= image.shape[1] or column * patch >= image.shape[2]:
+            hatch(axes, column * patch, row * patch, patch, patch)
+        number(axes, row, column, str(column % columns * rows + row % rows), patch)
+    grid(axes, height, width, patch, linewidth=0.4)
+    for top, left in product(range(0, height, rows * patch), range(0, width, columns * patch)):
+        box(axes, left, top, columns * patch, rows * patch, linewidth=2.5)
+    return drawn
+
+
+def branches(ways: dict[str, list[list[str]]]) -> Figure:
+    """Draw for each way the branches of a block: their steps in order, and the sum that each returns to."""
+    drawn, axes = figure(9, 1.25 * len(ways), rows=len(ways), sharex=True)
+    for axis, (title, of_block) in zip(axes, ways.items(), strict=True):
+        x = 1.0
+        for steps in of_block:
+            end = x + 1.25 * len(steps) + 0.3
+            flow(axis, [(x, 0), (x, 1), (end, 1), (end, 0.16)], MUTED)
+            for place, step in enumerate(steps):
+                left = x + 0.2 + 1.25 * place
+                color = GREEN if step.startswith("norm") else BLUE if step in ("attention", "MLP") else ORANGE
+                box(axis, left, 0.72, 1.15, 0.56, fill=True, facecolor=PAPER, linewidth=0)
+                box(axis, left, 0.72, 1.15, 0.56, fill=True, facecolor=color + "33", edgecolor=color)
+                axis.text(left + 0.575, 1, step, ha="center", va="center", fontsize=9)
+            axis.text(end, 0, "+", ha="center", va="center", fontsize=11, bbox=PLUS, zorder=3)
+            x = end + 0.5
+        flow(axis, [(0.4, 0), (x + 0.1, 0)], INK)
+        axis.text(0.3, 0, "x", ha="right", va="center", style="italic")
+        axis.set(ylim=(-0.25, 1.35), title=title)
+        axis.axis("off")
+    return drawn
+
+
+PLUS = {"boxstyle": "circle,pad=0.1", "fc": PAPER, "ec": INK}
+
+
+def flow(axes: Axes, places: list[Vector], color: str) -> None:
+    """Draw a line through places (x, y), with an arrow at its end."""
+    axes.plot(*zip(*places, strict=True), color=color, linewidth=1.2, zorder=0.5)
+    axes.annotate("", places[-1], places[-2], arrowprops={"arrowstyle": "->", "color": color})
