@@ -134,7 +134,7 @@ BODIES = {
         "graded",
     ),
     "gives an array bomb": ("return torch.zeros(1).expand(10**12)", "graded"),
-    "gives a long list": ("return [0.0] * 10**7", "graded"),
+    "gives a long list": ("return [0.0] * 2_000_000", "graded"),
     "gives sparse values": ("return torch.zeros(3, 3).to_sparse()", "graded"),
     "gives no numbers": ("return images * float('nan')", "graded"),
     "gives infinity": ("return images + float('inf')", "graded"),

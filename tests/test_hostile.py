@@ -106,28 +106,28 @@ def test_a_frame_of_a_million_values_is_read_and_one_more_is_not():
     code = "import torch\ndef values(count):\n    return torch.zeros(count)"
     sandbox = Sandbox(Limits(values=1_000, output=20_000))
     calls = {"values": [(1_000,), (1_001,), (1_000,), (1_000,)]}
-    assert sandbox.run([code], calls, slot=0).answers["values"] == "too-large"
-    answers = sandbox.run([code], {"values": calls["values"][:2]}, slot=0).answers["values"]
+    assert sandbox.run([code], calls).answers["values"] == "too-large"
+    answers = sandbox.run([code], {"values": calls["values"][:2]}).answers["values"]
     assert torch.equal(answers[0].values[0], torch.zeros(1_000, dtype=torch.float64))
     assert answers[1].problem == "returns too many values"
 
 
 def test_a_function_that_kills_its_process_costs_only_itself():
     code = "import os\ndef one(): return 1\ndef two(): os._exit(1)\ndef three(): return 3"
-    ran = Sandbox(LIMITS).run([code], {"one": [()], "two": [()], "three": [()]}, slot=0)
+    ran = Sandbox(LIMITS).run([code], {"one": [()], "two": [()], "three": [()]})
     assert ran.answers["two"] == "crashed"
     assert [ran.answers[name][0].values[0].item() for name in ("one", "three")] == [1, 3]
 
 
 def test_a_long_statement_is_left_and_the_rest_goes_on():
     code = "import time\ntime.sleep(1000)\nvalue = 1\ndef one(): return value"
-    ran = Sandbox().run([code], {"one": [()]}, slot=0)
+    ran = Sandbox().run([code], {"one": [()]})
     assert ran.answers["one"][0].values[0].item() == 1
     assert ran.failures == ["TimeoutError: longer than 5 seconds"]
 
 
 def test_the_sandbox_shows_nothing_of_the_host():
     code = "import os\ndef names(): raise ValueError(sorted(os.listdir('/')), dict(os.environ), os.getuid())"
-    said = Sandbox().run([code], {"names": [()]}, slot=0).answers["names"][0].problem
+    said = Sandbox().run([code], {"names": [()]}).answers["names"][0].problem
     assert "inside.py" in said and str(Path.home()).strip("/") not in said.partition("]")[0]
     assert os.environ["PATH"] not in said and not said.endswith(", 0)")

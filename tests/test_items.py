@@ -71,9 +71,9 @@ def test_no_answer_is_no_right_answer(item):
 @ITEM
 def test_the_task_says_what_comes_out(item):
     assert item.task.partition("\n")[0].endswith((".", ":"))
-    first = item.describe(item.calls(0)[0])
-    for name in inspect.signature(item.reference).parameters:
-        assert name in first
+    call = item.calls(0)[0]
+    for name in [*inspect.signature(item.reference).parameters][: len(call)]:
+        assert f"{name} " in item.describe(call)
 
 
 @ITEM
@@ -85,8 +85,8 @@ def test_arguments_pass_into_the_sandbox_and_values_out(item):
         header, arrived = inside.unpack(inside.pack({"call": coded}, tensors)[8:])
         there = item.reference(*(inside.decode(value, arrived) for value in header["call"]))
         values = {str(place): value for place, value in enumerate(inside.as_values(there))}
-        out = tuple(inside.unpack(inside.pack({}, values)[8:])[1].values())
-        assert judge(item, [call], [Answer(out)]).outcome == "right"
+        out = inside.unpack(inside.pack({}, values)[8:])[1]
+        assert judge(item, [call], [Answer(tuple(out[name] for name in values))]).outcome == "right"
 
 
 @ITEM
@@ -228,5 +228,18 @@ def test_infinities_are_equal_and_nan_is_not():
     item = ITEMS["attention_pairs"]
     for value, right in ((float("inf"), True), (float("nan"), False)):
         same = Answer((torch.tensor(value, dtype=torch.float64),))
-        fixed = replace(item, reference=same.values[0].item, cases=lambda generator: [()], mistakes=())
-        assert (judge(fixed, [()], [same]).outcome == "right") == right
+        fixed = replace(item, reference=lambda value: value, cases=lambda generator: [()], mistakes=())
+        assert (judge(fixed, [(value,)], [same]).outcome == "right") == right
+
+
+def test_whole_numbers_are_exact_and_others_are_not():
+    item = replace(ITEMS["attention_pairs"], reference=lambda value: value, mistakes=())
+    for target, given, right in (
+        (28_288_354, 28_288_355, False),
+        (28_288_354, 28_288_354.0, True),
+        (2.0, 2.00001, True),
+        (2.0, 2.001, False),
+        (True, 1.0, True),
+    ):
+        answer = Answer(inside.as_values(given))
+        assert (judge(item, [(target,)], [answer]).outcome == "right") == right

@@ -144,19 +144,12 @@ def graded(
     assignment: Assignment, found: Sequence[Submission], sandbox: Sandbox, jobs: int, done: dict[str, Record]
 ) -> Iterator[Record]:
     """Yield the record of each submission, known ones as they are."""
-    slots = list(range(1, jobs + 1))
     pool = ThreadPoolExecutor(jobs)
     marker = fingerprint(assignment)
-
-    def work(submission: Submission) -> Record:
-        slot = slots.pop()
-        try:
-            return record_of(assignment, submission, sandbox, slot, done, marker)
-        finally:
-            slots.append(slot)
-
     try:
-        for future in as_completed([pool.submit(work, submission) for submission in found]):
+        for future in as_completed(
+            [pool.submit(record_of, assignment, submission, sandbox, done, marker) for submission in found]
+        ):
             yield future.result()
     finally:
         pool.shutdown(cancel_futures=True)
@@ -166,7 +159,6 @@ def record_of(
     assignment: Assignment,
     submission: Submission,
     sandbox: Sandbox,
-    slot: int,
     done: dict[str, Record],
     marker: str,
 ) -> Record:
@@ -182,7 +174,7 @@ def record_of(
             return done[key]
         cells = submissions.read_cells(data)
         if assignment.items:
-            record |= judged(assignment, cells, sandbox, slot, key)
+            record |= judged(assignment, cells, sandbox, key)
         else:
             record |= open_answers.collect(assignment, cells)
     except UngradableError as problem:
@@ -192,14 +184,12 @@ def record_of(
     return {"key": key, **record}
 
 
-def judged(
-    assignment: Assignment, cells: list[dict[str, Any]], sandbox: Sandbox, slot: int, key: str
-) -> Record:
+def judged(assignment: Assignment, cells: list[dict[str, Any]], sandbox: Sandbox, key: str) -> Record:
     """Run a notebook and judge each item; inputs are drawn from the submission's own hash."""
     seed = int(key[:15], 16)
     calls = {item.name: item.calls(seed) for item in assignment.items}
     code = [inspect.getsource(function) for function in assignment.given]
-    ran = sandbox.run([*IMPORTS, *code, *submissions.code_of(cells)], calls, slot)
+    ran = sandbox.run([*IMPORTS, *code, *submissions.code_of(cells)], calls)
     verdicts = {
         item.name: verdict_of(item, calls[item.name], ran.answers[item.name]) for item in assignment.items
     }

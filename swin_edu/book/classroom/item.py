@@ -158,8 +158,10 @@ def share_right(target: Answer, answer: Answer) -> float:
 
 
 def close(target: Tensor, value: Tensor) -> Tensor:
-    """Tell where two tensors agree to single precision's rounding; infinities agree with themselves."""
-    return torch.isclose(value, target, rtol=1e-4, atol=1e-5)
+    """Tell where values are the target's: whole numbers exactly, others up to single precision's rounding."""
+    if not target.is_floating_point():
+        return value.double() == target
+    return torch.isclose(value.double(), target, rtol=1e-4, atol=1e-5)
 
 
 def shapes(values: Sequence[Tensor]) -> list[tuple[int, ...]]:
@@ -195,8 +197,13 @@ def difference(target: Sequence[Tensor], values: Sequence[Tensor]) -> str:
         if wrong.any():
             place = tuple(wrong.nonzero()[0].tolist())
             where = f"at {place} " if place else ""
-            return f"{where}gives {value[place].item():g} instead of {wanted[place].item():g}"
+            return f"{where}gives {in_digits(value[place])} instead of {in_digits(wanted[place])}"
     return ""
+
+
+def in_digits(number: Tensor) -> str:
+    """Return whole numbers as they are, others with six digits."""
+    return f"{number.item():g}" if number.is_floating_point() else str(number.item())
 
 
 MOST_ROWS = 16  # and columns, of the part that is drawn

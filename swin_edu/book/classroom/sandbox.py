@@ -6,6 +6,7 @@ outside ends what lasts too long. Values come out through one pipe, of which onl
 """
 
 import os
+import secrets
 import select
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from torch import Tensor
 from swin_edu.book.classroom import inside
 from swin_edu.book.classroom.item import Answer, Arguments
 
-USERS = range(20_000, 60_000)  # of sandboxes when root grades: each process and slot has its own
+USERS = range(20_000, 60_000)  # of sandboxes when root grades
 
 
 class SandboxError(Exception):
@@ -68,21 +69,18 @@ class Sandbox:
     def check(self) -> None:
         """Raise SandboxError unless code runs in here and its values come out."""
         try:
-            ran = self.run(["def one():\n    return 1"], {"one": [()]}, slot=0)
+            ran = self.run(["def one():\n    return 1"], {"one": [()]})
         except OSError as problem:
             raise SandboxError(f"{problem.filename} is missing") from None
         answers = ran.answers["one"]
         if isinstance(answers, str) or not answers[0].values:
             raise SandboxError("a first trial in it failed")
 
-    def run(self, cells: Sequence[str], calls: Mapping[str, Sequence[Arguments]], slot: int) -> Ran:
-        """Run the cells, then each function on its calls; after a function that kills its process, go on.
-
-        `slot` tells apart what runs at the same time.
-        """
+    def run(self, cells: Sequence[str], calls: Mapping[str, Sequence[Arguments]]) -> Ran:
+        """Run the cells, then each function on its calls; after a function that kills its process, go on."""
         ran, names = Ran(), list(calls)
         while names:
-            with self.process(cells, {name: calls[name] for name in names}, slot) as channel:
+            with self.process(cells, {name: calls[name] for name in names}) as channel:
                 try:
                     said = list(channel.read("ready", self.limits.start_seconds)[0]["failures"])
                     ran.failures = [str(failure) for failure in said]
@@ -109,9 +107,7 @@ class Sandbox:
         return answers
 
     @contextmanager
-    def process(
-        self, cells: Sequence[str], calls: Mapping[str, Sequence[Arguments]], slot: int
-    ) -> Iterator["Channel"]:
+    def process(self, cells: Sequence[str], calls: Mapping[str, Sequence[Arguments]]) -> Iterator["Channel"]:
         """Start a process on a job; whatever happens, it has ended afterwards."""
         tensors: dict[str, Tensor] = {}
         items = [
@@ -126,7 +122,7 @@ class Sandbox:
         }
         with sealed(inside.pack(job, tensors)) as inputs:
             process = subprocess.Popen(
-                self.command(slot),
+                self.command(),
                 stdin=inputs,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -140,7 +136,7 @@ class Sandbox:
             process.stdout.close()
             process.wait()
 
-    def command(self, slot: int) -> list[str]:
+    def command(self) -> list[str]:
         """Return the command that runs `inside.py`."""
         python = Path(sys._base_executable).resolve()  # type: ignore[attr-defined]
         packages = Path(sysconfig.get_path("platlib"))
@@ -155,7 +151,7 @@ class Sandbox:
             (packages, "/packages"),
             (inside.__file__, "/inside.py"),
         ]
-        user, become = privileges(slot)
+        user, become = privileges()
         return [
             *("bwrap", *user, "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts"),
             *("--unshare-cgroup-try", "--die-with-parent", "--new-session", "--clearenv"),
@@ -191,11 +187,12 @@ ENVIRONMENT = {
 }
 
 
-def privileges(slot: int) -> tuple[list[str], list[str]]:
+def privileges() -> tuple[list[str], list[str]]:
     """Return bwrap's options, and the command before the program, that leave it no privileges.
 
     The program gets a name space of users in which it can make no other. For root it becomes another user
-    before, since the kernel does not count root's processes.
+    before, since the kernel does not count root's processes; each time another one, so that processes that
+    are still ending do not count.
     """
     if os.geteuid():
         return [
@@ -208,7 +205,7 @@ def privileges(slot: int) -> tuple[list[str], list[str]]:
             "--cap-drop",
             "ALL",
         ], []
-    user = str(USERS[(64 * os.getpid() + slot) % len(USERS)])
+    user = str(secrets.choice(USERS))
     keep = ("SETUID", "SETGID", "SETPCAP")
     become = ["setpriv", "--reuid", user, "--regid", user, "--clear-groups", "--bounding-set=-all"]
     alone = ["bwrap", "--dev-bind", "/", "/", "--unshare-user", "--disable-userns", "--cap-drop", "ALL", "--"]
@@ -265,7 +262,7 @@ class Channel:
             if header.keys() != inside.KINDS[kind]:
                 raise ValueError
             values = tuple(tensors[str(place)] for place in range(len(tensors)))
-            if any(value.dtype != torch.float64 for value in values):
+            if any(value.dtype not in (torch.float64, torch.int64) for value in values):
                 raise ValueError
         except (ValueError, TypeError, KeyError, AttributeError):
             raise EndedError("crashed") from None

@@ -1021,7 +1021,7 @@ def counted_with(
 def model_cases(generator: Generator) -> list[Arguments]:
     """Draw sizes of models; the last is Swin-T. The others are small, so that a forgotten bias counts."""
     draw = [torch.randint(1, 4, (8,), generator=generator).tolist() for _ in range(2)]
-    cases: list[Arguments] = [(4, (1,), (1,), 2, 3), (8, (2, 2), (2, 4), 2, 10), (6, (1, 3), (3, 2), 3, 5)]
+    cases: list[Arguments] = [(4, (1,), (1,), 2, 3), (14, (2, 2), (2, 7), 2, 10), (6, (1, 3), (3, 2), 3, 5)]
     for a, b, c, d, e, f, g, h in draw:
         cases.append((12, (a, b, c), (d, e, f), 2 + g, 4 + h))
     return [*cases, (96, (2, 2, 6, 2), (3, 6, 12, 24), 7, 1000)]
