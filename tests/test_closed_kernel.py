@@ -22,9 +22,11 @@ CODE = {
     "has no other processes": "import os\nprint(sum(name.isdigit() for name in os.listdir('/proc')) < 6)",
 }
 
+pytestmark = pytest.mark.usefixtures("sandbox")
+
 
 @pytest.fixture(scope="module")
-def said(tmp_path_factory):
+def said(tmp_path_factory, sandbox):
     base = tmp_path_factory.mktemp("hub")
     here = base / "course" / "autograded" / "anna" / "A1"
     here.mkdir(parents=True)
@@ -49,7 +51,7 @@ def said(tmp_path_factory):
         notebook, km=manager, allow_errors=True, timeout=60, resources={"metadata": {"path": str(here)}}
     )
     path = f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"
-    client.execute(env=os.environ | {"HOME": str(home), "PATH": path})
+    client.execute(cleanup_kc=True, env=os.environ | {"HOME": str(home), "PATH": path})
     outputs = [cell.outputs[0] for cell in notebook.cells]
     return dict(zip(CODE, (output.get("text") or output.get("ename") for output in outputs), strict=True))
 

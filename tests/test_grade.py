@@ -17,7 +17,8 @@ import hostile
 import pytest
 import yaml
 
-from swin_edu.book.classroom import grade, sandbox, submissions
+from swin_edu.book.classroom import grade, submissions
+from swin_edu.book.classroom import sandbox as sandbox_module
 from swin_edu.book.classroom.assignments import ASSIGNMENTS
 from swin_edu.book.classroom.sandbox import Sandbox
 from swin_edu.book.command import main
@@ -25,6 +26,8 @@ from swin_edu.book.write import ROOT
 
 A1 = ASSIGNMENTS["A1"]
 PROGRAM = "import sys; from swin_edu.book.command import main; sys.exit(main())"
+
+pytestmark = pytest.mark.usefixtures("sandbox")
 
 
 def command(*words):
@@ -74,7 +77,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(folder, tmp_path_factory):
+def undisturbed(folder, tmp_path_factory, sandbox):
     out = tmp_path_factory.mktemp("undisturbed")
     assert run("grade", "A1", folder, "--out", out, "--jobs", 2).returncode == 0
     return out
@@ -107,7 +110,7 @@ def test_killed_at_20_random_moments_it_goes_on(folder, undisturbed, tmp_path):
     assert outputs(tmp_path) == outputs(undisturbed)
     keys = [line["key"] for line in lines(tmp_path) if "key" in line]
     assert len(keys) == len(set(keys)) == 13
-    assert "/inside.py" not in subprocess.run(["ps", "axww"], capture_output=True, text=True).stdout
+    assert hostile.left_behind() == []
 
 
 def whole_lines(folder):
@@ -198,7 +201,7 @@ def test_without_a_sandbox_nothing_is_graded(folder, tmp_path, monkeypatch):
 
 
 def test_no_sandbox_in_so_many_words(folder, undisturbed, tmp_path, monkeypatch):
-    monkeypatch.setattr(sandbox, "privileges", None)  # bwrap is not used
+    monkeypatch.setattr(sandbox_module, "privileges", None)  # bwrap is not used
     result = run("grade", "A1", folder, "--out", tmp_path, "--no-sandbox")
     assert result.returncode == 0
     assert "submissions can read and change your files" in result.stderr

@@ -4,7 +4,6 @@ import csv
 import os
 import socket
 import stat
-import subprocess
 from pathlib import Path
 
 import hostile
@@ -16,6 +15,7 @@ from swin_edu.book.classroom.assignments import ASSIGNMENTS
 from swin_edu.book.classroom.sandbox import Limits, Sandbox
 from swin_edu.book.write import ROOT
 
+pytestmark = pytest.mark.usefixtures("sandbox")
 LIMITS = Limits(start_seconds=60, item_seconds=4, memory=2**28, output=2**24)
 
 
@@ -29,7 +29,7 @@ def contents(folder):
 
 
 @pytest.fixture(scope="module")
-def graded(tmp_path_factory):
+def graded(tmp_path_factory, sandbox):
     """The class, graded once: what was expected and what came out."""
     base = tmp_path_factory.mktemp("hostile")
     folder, canary, out = base / "submissions", base / "canary", base / "results"
@@ -79,8 +79,8 @@ def test_nothing_was_read(graded):
 
 def test_no_process_stays(graded):
     del graded
-    running = subprocess.run(["ps", "axww"], capture_output=True, text=True, check=True).stdout
-    assert "STAYS" not in running and "/inside.py" not in running
+    assert not any("STAYS" in command for _, command in hostile.processes())
+    assert hostile.left_behind() == []
 
 
 def test_pages_hold_no_code_of_students(graded):

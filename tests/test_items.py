@@ -9,6 +9,7 @@ import signal
 import textwrap
 from contextlib import redirect_stdout
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,7 @@ def mutants(function):
             yield f"{old[changed].strip()} -> {new[changed].strip()}", namespace[function.__name__]
 
 
+@cache
 def mutants_of(item):
     """The mutants of the reference, or, where that is the package's own or one pattern, of another answer."""
     own = item.reference.__module__.startswith("swin_edu.book.classroom.items")

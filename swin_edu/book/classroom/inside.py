@@ -10,7 +10,6 @@ import gc
 import json
 import os
 import re
-import resource
 import signal
 import sys
 from collections.abc import Iterator
@@ -136,6 +135,8 @@ def run_cells(cells: list[str], namespace: dict[str, Any], failures: list[str]) 
 
 def limit_memory(beyond: int) -> None:
     """Allow so many bytes more than are mapped now, with torch loaded."""
+    import resource  # not on Windows, where this file is imported too
+
     with open("/proc/self/statm") as pages:
         mapped = int(pages.read().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (mapped + beyond, mapped + beyond))
