@@ -266,6 +266,19 @@ def test_names_that_are_the_same(tmp_path):
     (tmp_path / "anna.ipynb").touch()
     (tmp_path / ".hidden.ipynb").touch()
     assert [submission.student for submission in submissions.find(tmp_path)] == ["anna", "anna.ipynb"]
+    for name in ("be\n", "be\\n"):  # two files that look the same in a table
+        (tmp_path / f"{name}.ipynb").touch()
+    names = [submission.student for submission in submissions.find(tmp_path)]
+    assert len(set(names)) == 4 and all(name.isprintable() for name in names)
+
+
+def test_a_class_graded_again_adds_nothing(tmp_path):
+    work, out = tmp_path / "work", tmp_path / "out"
+    (work / "empty").mkdir(parents=True)
+    (work / "link.ipynb").symlink_to(work / "empty")
+    for _ in range(2):
+        grade.grade(A1, work, out, Sandbox())
+    assert [line.get("status", "end") for line in lines(out)] == ["missing", "unreadable", "end", "end"]
 
 
 def test_a_slurm_array_and_a_kubernetes_job_grade_the_same_class(folder, undisturbed, tmp_path):

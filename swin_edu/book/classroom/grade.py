@@ -10,7 +10,6 @@ import inspect
 import json
 import os
 import sys
-import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -131,7 +130,7 @@ def grade(
         with tqdm(total=len(found), unit="submission", dynamic_ncols=True, disable=None) as bar:
             statuses: Counter[str] = Counter()
             for record in graded(assignment, found, sandbox, jobs, done):
-                if done.get(record["key"]) is not record:
+                if done.get(record["key"]) != record:
                     write(record)
                 keys[record["student"]] = record["key"]
                 statuses[record["status"]] += 1
@@ -249,13 +248,11 @@ def results_file(path: Path) -> Iterator[tuple[dict[str, Record], Any]]:
         whole = file.read().rpartition(b"\n")
         file.truncate(len(whole[0]) + len(whole[1]))  # a line that a killed run left unfinished
         records = [json.loads(line) for line in whole[0].splitlines()]
-        lock = threading.Lock()
 
         def write(record: Record) -> None:
-            with lock:
-                file.write(json.dumps(record).encode() + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
+            file.write(json.dumps(record).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
 
         yield {record["key"]: record for record in records if "key" in record}, write
 

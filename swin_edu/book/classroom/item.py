@@ -92,7 +92,7 @@ EMPTY, NOTHING = "empty", ("is not written yet", "returns nothing")
 
 @dataclass(frozen=True)
 class Verdict:
-    """How an answer to an item was judged; `outcome` is right, wrong, raised, empty, missing or a status.
+    """How an answer to an item was judged; `outcome` is right, wrong, raised, empty, not-found or a status.
 
     `share` of all values is right; `case` is the first that is not, `given` says what it was; `mistake` is
     the name of a known one, with its `hint`; `picture` holds a part of the target and of the answer there.

@@ -75,10 +75,12 @@ def find(folder: Path) -> list[Submission]:
     A name is that of the file without `.ipynb`, or of the folder; the whole name where two would be the same.
     """
     entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    stems = [path.name.removesuffix(".ipynb") for path in entries]
+    stems = [printable(path.name.removesuffix(".ipynb")) for path in entries]
+    whole = [printable(path.name) for path in entries]
+    names = [name if stems.count(name) == 1 else other for name, other in zip(stems, whole, strict=True)]
     return [
-        Submission(printable(stem if stems.count(stem) == 1 else path.name), path)
-        for stem, path in zip(stems, entries, strict=True)
+        Submission(name if names.count(name) == 1 else f"{name} {digest(os.fsencode(path))[:8]}", path)
+        for name, path in zip(names, entries, strict=True)
     ]
 
 
