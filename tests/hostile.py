@@ -4,9 +4,10 @@ import inspect
 import json
 import os
 import socket
-import subprocess
 import zipfile
 from pathlib import Path
+
+import psutil
 
 from swin_edu.book.classroom.items import a1
 
@@ -178,11 +179,8 @@ CELLS = {
 
 def processes() -> list[tuple[int, str]]:
     """Return the parent and the command of every process."""
-    listed = subprocess.run(["ps", "-eww", "-o", "ppid=,args="], capture_output=True, text=True, check=True)
-    return [
-        (int(parent), command)
-        for parent, command in (line.split(None, 1) for line in listed.stdout.splitlines())
-    ]
+    every = (process.info for process in psutil.process_iter(["ppid", "cmdline"]))
+    return [(info["ppid"], " ".join(info["cmdline"] or ())) for info in every]
 
 
 def left_behind() -> list[str]:
