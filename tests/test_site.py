@@ -42,5 +42,5 @@ def test_links_between_chapters_become_links_between_pages(folder):
 
 def test_an_unknown_chapter_is_one_sentence(tmp_path, capsys):
     assert site.main(tmp_path, ["77"]) == 1
-    assert capsys.readouterr().err.startswith("no chapter begins with '77'; there are 00_start_here, ")
+    assert capsys.readouterr().err.startswith("no notebook begins with '77'; there are 00_start_here, ")
     assert list(tmp_path.iterdir()) == []
