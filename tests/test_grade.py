@@ -114,14 +114,14 @@ def test_killed_at_20_random_moments_it_goes_on(folder, undisturbed, tmp_path):
 
 
 def whole_lines(folder):
-    file = folder / "results-1-of-1.jsonl"
+    file = folder / "A1-1-of-1.jsonl"
     text = file.read_text("utf-8") if file.exists() else ""
     return [json.loads(line) for line in text.rpartition("\n")[0].splitlines()]
 
 
 def test_a_line_cut_off_is_graded_again(folder, undisturbed, tmp_path):
     shutil.copytree(undisturbed, tmp_path, dirs_exist_ok=True)
-    file = tmp_path / "results-1-of-1.jsonl"
+    file = tmp_path / "A1-1-of-1.jsonl"
     file.write_bytes(file.read_bytes()[:-400])
     assert run("grade", "A1", folder, "--out", tmp_path).returncode == 0
     assert outputs(tmp_path) == outputs(undisturbed)
@@ -156,7 +156,7 @@ def test_shards_make_the_same_class(folder, undisturbed, tmp_path):
         assert run("grade", "A1", folder, "--out", tmp_path, "--shard", f"{number}/3").returncode == 0
     early = run("merge", "A1", tmp_path)
     assert early.returncode == 1
-    assert early.stderr.endswith("results-2-of-3.jsonl is not complete; run grade A1 --shard 2/3\n")
+    assert early.stderr.endswith("A1-2-of-3.jsonl is not complete; run grade A1 --shard 2/3\n")
     assert not (tmp_path / "class.csv").exists()
     assert run("grade", "A1", folder, "--out", tmp_path, "--shard", "2/3").returncode == 0
     assert run("merge", "A1", tmp_path).returncode == 0
@@ -177,7 +177,7 @@ def test_what_is_no_shard(text):
 
 
 def test_two_runs_at_once(folder, tmp_path):
-    with grade.results_file(tmp_path / "results-1-of-1.jsonl"):
+    with grade.results_file(tmp_path / "A1-1-of-1.jsonl"):
         second = run("grade", "A1", folder, "--out", tmp_path)
     assert second.returncode == 1
     assert "another run is writing" in second.stderr
@@ -228,6 +228,14 @@ def test_results_do_not_go_among_submissions(folder, capsys):
     assert grade.main("A1", folder, folder / "out", 1, "1/1", True) == 1
     assert "inside SUBMISSIONS; name a folder elsewhere" in capsys.readouterr().err
     assert not (folder / "out").exists()
+
+
+def test_results_of_another_assignment_stay(folder, undisturbed, capsys):
+    before = outputs(undisturbed)
+    assert grade.main("A2", folder, undisturbed, 1, "1/1", True) == grade.merge("A2", undisturbed) == 1
+    said = f"swin_edu: {undisturbed} holds the results of A1; name another folder\n"
+    assert capsys.readouterr().err == 2 * said
+    assert outputs(undisturbed) == before
 
 
 def test_merge_without_results(tmp_path, capsys):

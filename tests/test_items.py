@@ -197,6 +197,18 @@ def test_a_check_of_nothing_is_no_error():
     assert said(lambda *given: None, "attention_pairs") == (False, "○ <lambda> returns nothing\n")
 
 
+def test_a_function_that_calls_one_that_is_not_written():
+    def helper(height):
+        raise NotImplementedError
+
+    def mine(height, width, window):
+        return helper(height)
+
+    assert said(helper, "attention_pairs")[1].startswith("✗ helper")  # it takes fewer arguments
+    _, text = said(mine, "attention_pairs")
+    assert "  mine calls helper, which is not written yet\n" in text and text.startswith("✗")
+
+
 def test_a_check_of_what_is_no_function():
     with pytest.raises(TypeError, match="takes the function itself, got a int"):
         check.attention_pairs(3)

@@ -99,6 +99,23 @@ def test_the_points_of_a_person_are_added(graded, capsys):
     assert set(rows(out / "rubric.csv")) == {"anna", "ben", "carl", "dora"}
 
 
+def test_a_notebook_that_changed_after_it_was_marked_is_told(graded):
+    work, out = graded
+    every = dict.fromkeys(open_answers.criteria(A5), "1")
+    fill(out, "ben", every)
+    (work / "ben.ipynb").write_bytes(submission(answer("essay", "Longer.")))
+    (work / "anna.ipynb").write_bytes(submission(answer("essay", "Not marked yet.")))
+    for _ in range(2):
+        assert grade.main("A5", work, out, 1, "1/1", True) == 0
+        table = rows(out / "class.csv")
+        assert table["ben"]["points"] == str(len(every))
+        assert table["ben"]["message"].startswith("the notebook changed after it was marked")
+        assert table["anna"]["message"] == ""
+    fill(out, "ben", {"notebook": ""})
+    assert grade.merge("A5", out) == 0
+    assert rows(out / "class.csv")["ben"]["message"] == ""
+
+
 def test_a_part_without_points_has_no_sum(graded):
     _, out = graded
     name = next(iter(open_answers.criteria(A5)))
@@ -117,7 +134,7 @@ def test_a_table_with_semicolons_is_read_and_another_table_is_left_alone(graded,
     with open(path, encoding="utf-8-sig", newline="") as file:
         table = list(csv.reader(file))
     with open(path, "w", encoding="utf-8", newline="") as file:
-        csv.writer(file, delimiter=";").writerows([*table, ["gone", "1", *[""] * (len(table[0]) - 2)]])
+        csv.writer(file, delimiter=";").writerows([*table, ["gone", "", "1", *[""] * (len(table[0]) - 3)]])
     assert grade.merge("A5", out) == 0
     assert rows(path)["'=1+1"][name] == rows(path)["gone"][name] == "1"
     path.write_text("student,other\nanna,3\n", "utf-8")

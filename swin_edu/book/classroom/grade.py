@@ -26,6 +26,7 @@ from swin_edu.book.classroom.sandbox import Sandbox, SandboxError
 from swin_edu.book.classroom.submissions import Submission, UngradableError, clean
 
 Record = dict[str, Any]
+RESULTS = "*-of-*.jsonl"
 JUDGED = {"right", "wrong", "raised", "empty"}  # outcomes of functions that were there and came back
 
 
@@ -52,10 +53,9 @@ class Shard:
         """Tell whether a student is in this part."""
         return int(hashlib.sha256(student.encode()).hexdigest(), 16) % self.count == self.number - 1
 
-    @property
-    def file(self) -> str:
-        """The name of its results file."""
-        return f"results-{self.number}-of-{self.count}.jsonl"
+    def file(self, assignment: str) -> str:
+        """Return the name of its results file."""
+        return f"{assignment}-{self.number}-of-{self.count}.jsonl"
 
 
 def main(name: str, folder: Path, out: Path, jobs: int, shard: str, closed: bool) -> int:
@@ -105,6 +105,13 @@ def check_folders(folder: Path, out: Path) -> None:
         raise GradingError(f"--out is {out}, inside SUBMISSIONS; name a folder elsewhere")
 
 
+def check_results(assignment: Assignment, out: Path) -> None:
+    """Raise GradingError where a folder holds the results of another assignment."""
+    others = {file.name.partition("-")[0] for file in out.glob(RESULTS)} - {assignment.name}
+    if others:
+        raise GradingError(f"{out} holds the results of {min(others)}; name another folder")
+
+
 def check_sandbox(sandbox: Sandbox) -> None:
     """Raise GradingError where the sandbox does not work; without one, say what that means."""
     try:
@@ -125,7 +132,8 @@ def grade(
 ) -> None:
     """Grade what is not graded yet, one line each; the last line of the results file says what it covers."""
     found = [submission for submission in submissions.find(folder) if shard.holds(submission.student)]
-    with results_file(out / shard.file) as (done, write):
+    check_results(assignment, out)
+    with results_file(out / shard.file(assignment.name)) as (done, write):
         keys = {}
         with tqdm(total=len(found), unit="submission", dynamic_ncols=True, disable=None) as bar:
             statuses: Counter[str] = Counter()
@@ -269,7 +277,8 @@ def report(assignment: Assignment, out: Path) -> None:
 
 def read_results(assignment: Assignment, out: Path) -> list[Record]:
     """Return the records that the results files cover; raise GradingError where a shard is not complete."""
-    files = sorted(out.glob("results-*-of-*.jsonl"))
+    check_results(assignment, out)
+    files = sorted(out.glob(RESULTS))
     counts = {int(file.stem.rpartition("-")[2]) for file in files}
     if len(counts) != 1:
         held = (
@@ -280,7 +289,7 @@ def read_results(assignment: Assignment, out: Path) -> list[Record]:
         raise GradingError(f"{out} holds {held}")
     records: list[Record] = []
     for number in range(1, max(counts) + 1):
-        file = out / Shard(number, max(counts)).file
+        file = out / Shard(number, max(counts)).file(assignment.name)
         lines = file.read_bytes().splitlines() if file.exists() else []
         last = json.loads(lines[-1]) if lines and lines[-1].endswith(b"}") else {}
         if last.get("assignment") != assignment.name:

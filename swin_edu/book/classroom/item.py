@@ -146,7 +146,7 @@ def attempt(item: Item, function: Callable, arguments: Arguments) -> Answer:
     try:
         return Answer(as_values(item.answer(function, arguments)))
     except Exception as error:
-        return Answer(problem=problem_of(error))
+        return Answer(problem=problem_of(error, function))
 
 
 def share_right(target: Answer, answer: Answer) -> float:

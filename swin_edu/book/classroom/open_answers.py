@@ -74,17 +74,20 @@ def criteria(assignment: Assignment) -> dict[str, int]:
 def read_rubric(assignment: Assignment, out: Path, records: list[Record]) -> dict[str, dict[str, str]]:
     """Return what a person wrote into rubric.csv, by student and criterion; empty for students it lacks.
 
-    Rows of students who are no longer in the class stay. Raises ValueError for another table, and for what is
-    no points.
+    Rows of students who are no longer in the class stay; `notebook` tells which version was marked. Raises
+    ValueError for another table, and for what is no points.
     """
     wanted, path = criteria(assignment), out / "rubric.csv"
     if not wanted:
         return {}
     names = {in_table(record["student"]): record["student"] for record in records}
-    rubric = {student: dict.fromkeys(wanted, "") for student in names.values()}
-    for row in read_table(path, ["student", *wanted]) if path.exists() else ():
+    current = {record["student"]: record["key"][:8] for record in records}
+    rubric = {student: {"notebook": current[student], **dict.fromkeys(wanted, "")} for student in current}
+    for row in read_table(path, ["student", "notebook", *wanted]) if path.exists() else ():
         student = names.get(row["student"], row["student"])
-        rubric[student] = {name: (row[name] or "").strip() for name in wanted}
+        given = {name: (row[name] or "").strip() for name in wanted}
+        marked = row["notebook"] if any(given.values()) else current.get(student, "")
+        rubric[student] = {"notebook": marked or current.get(student, ""), **given}
         for name, most in wanted.items():
             check_points(rubric[student][name], most, f"{path}: {student}, {name}")
     return rubric

@@ -82,6 +82,8 @@ def row_of(assignment: Assignment, record: Record, given: dict[str, str]) -> dic
     """Return one line of the class's table; points are empty where nothing was graded."""
     row = {"student": record["student"], "file": record["file"], "status": record["status"]}
     row |= {"message": record["message"], "of": str(assignment.points)}
+    if given and given["notebook"] != record["key"][:8]:
+        row["message"] = "the notebook changed after it was marked; look again, and empty the field notebook"
     for item in assignment.items:
         outcome = record["items"][item.name]["outcome"] if item.name in record["items"] else ""
         earned = {"right": item.points, "wrong": 0, "raised": 0, "empty": 0}
