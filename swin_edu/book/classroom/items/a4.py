@@ -51,7 +51,7 @@ def attention(
 ) -> Tensor:
     """Attend in each window, with the relative position bias.
 
-    Shape: (B·nW, N, C) -> (B·nW, N, C)
+    Shape: (B·nW, N, C) -> (B·nW, N, C), with nW windows for each image
     `mask` (nW, N, N) is True where a pair may attend. `width` is that of a window; None means square windows.
     """
     width = width or math.isqrt(tokens.shape[1])
@@ -69,6 +69,7 @@ def shift_mask(height: int, width: int, window: int, down: int, right: int) -> T
 
     Shape: -> (nW, M·M, M·M)
     The roll has brought the first `down` rows to the bottom, and the first `right` columns to the right.
+    `height` and `width` are those of the padded map.
     """
     rows, columns = torch.arange(height) >= height - down, torch.arange(width) >= width - right
     pieces = 2 * rows[:, None] + columns.int()
@@ -213,6 +214,12 @@ def merge_in_order(
     return linear(norm(x, weights, "norm"), weights, "reduction")
 
 
+def merge_far_apart(x: Tensor, weights: dict[str, Tensor], rows: int, columns: int) -> Tensor:
+    x = F.pad(x, (0, 0, 0, -x.shape[2] % columns, 0, -x.shape[1] % rows))
+    x = rearrange(x, "b (p h) (q w) c -> b h w (q p c)", p=rows, q=columns)
+    return linear(norm(x, weights, "norm"), weights, "reduction")
+
+
 def merge_each_normed(x: Tensor, weights: dict[str, Tensor], rows: int, columns: int) -> Tensor:
     x = F.pad(x, (0, 0, 0, -x.shape[2] % columns, 0, -x.shape[1] % rows))
     x = rearrange(F.layer_norm(x, x.shape[-1:]), "b (h p) (w q) c -> b h w (q p c)", p=rows, q=columns)
@@ -304,6 +311,16 @@ MERGE_PATCHES = Item(
             "map transposed",
             "Rows and columns of the new map are exchanged.",
             lambda x, weights, rows, columns: merge_patches(x, weights, rows, columns).transpose(1, 2),
+        ),
+        Mistake(
+            "rows and columns exchanged",
+            "You use `rows` for columns.",
+            lambda x, weights, rows, columns: merge_patches(x, weights, columns, rows),
+        ),
+        Mistake(
+            "tokens far apart",
+            "You join tokens that are far apart; inside a rectangle they are neighbours.",
+            merge_far_apart,
         ),
     ),
     (merge_by_slices, merge_one_by_one),
@@ -428,6 +445,36 @@ def block_cut_before_roll(
     return with_mlp(x + torch.roll(y, (down, right), (1, 2)), weights)
 
 
+def block_rolled_before_padding(
+    x: Tensor, weights: dict[str, Tensor], heads: int, window: int, down: int, right: int
+) -> Tensor:
+    y = to_windows(torch.roll(norm(x, weights, "norm1"), (-down, -right), (1, 2)), window)
+    y = attended(y, weights, heads, window, (0, 0), (0, 0), (down, right))[:, : x.shape[1], : x.shape[2]]
+    return with_mlp(x + torch.roll(y, (down, right), (1, 2)), weights)
+
+
+def block_without_first_norm(
+    x: Tensor, weights: dict[str, Tensor], heads: int, window: int, down: int, right: int
+) -> Tensor:
+    y = to_windows(x, window)
+    y = attended(y, weights, heads, window, (-down, -right), (down, right), (down, right))
+    return with_mlp(x + y[:, : x.shape[1], : x.shape[2]], weights)
+
+
+def block_without_second_sum(
+    x: Tensor, weights: dict[str, Tensor], heads: int, window: int, down: int, right: int
+) -> Tensor:
+    x = x + first_branch(x, weights, heads, window, (-down, -right), (down, right), (down, right))
+    return mlp(norm(x, weights, "norm2"), weights)
+
+
+def block_added_to_input(
+    x: Tensor, weights: dict[str, Tensor], heads: int, window: int, down: int, right: int
+) -> Tensor:
+    y = x + first_branch(x, weights, heads, window, (-down, -right), (down, right), (down, right))
+    return x + mlp(norm(y, weights, "norm2"), weights)
+
+
 def block_from_normed(
     x: Tensor, weights: dict[str, Tensor], heads: int, window: int, down: int, right: int
 ) -> Tensor:
@@ -549,6 +596,33 @@ SHIFTED_BLOCK = Item(
             "The MLP gets the sum as it is; norm2 comes before it.",
             block_without_second_norm,
         ),
+        Mistake(
+            "rolled before padding",
+            "You roll, then pad; pad first, then roll.",
+            block_rolled_before_padding,
+        ),
+        Mistake(
+            "first norm left out",
+            "The first branch begins with norm1.",
+            block_without_first_norm,
+        ),
+        Mistake(
+            "second sum left out",
+            "The second branch too is added to the map it began with.",
+            block_without_second_sum,
+        ),
+        Mistake(
+            "MLP added to the block's input",
+            "The second branch begins with the map after the first sum, and is added to that.",
+            block_added_to_input,
+        ),
+        Mistake(
+            "mask without a roll",
+            "You mask as for a rolled map, but do not roll.",
+            lambda x, weights, heads, window, down, right: with_mlp(
+                x + first_branch(x, weights, heads, window, (0, 0), (0, 0), (down, right)), weights
+            ),
+        ),
     ),
     (block_by_pieces, block_by_numbers),
     points=3,
@@ -560,8 +634,9 @@ def post_norm_block(x: Tensor, weights: dict[str, Tensor], heads: int, kept: Ten
 
     Shape: (B, M·M, C) -> (B, M·M, C)
     The first branch is attention and norm1, the second MLP and norm2; each is added to what it began with.
-    `kept` (2, B) tells for each branch which images keep it; to the others it adds nothing. `rate` is the
-    share left out in the long run: enlarge what is kept, so that the mean over many draws is the branch.
+    `kept` (2, B) holds True and False: for each branch, which images keep it; to the others it adds nothing.
+    `rate` is the share left out in the long run: enlarge what is kept, so that the mean over many draws is
+    the branch.
     """
     keep = kept[:, :, None, None] / (1 - rate)
     x = x + keep[0] * norm(attention(x, part(weights, "attention"), heads), weights, "norm1")
@@ -634,6 +709,14 @@ def post_norm_in_parallel(
     return x + keep[0] * first + keep[1] * norm(mlp(x, weights), weights, "norm2")
 
 
+def kept_along_channels(
+    x: Tensor, weights: dict[str, Tensor], heads: int, kept: Tensor, rate: float
+) -> Tensor:
+    keep = kept / (1 - rate)
+    x = x + keep[0] * norm(attention(x, part(weights, "attention"), heads), weights, "norm1")
+    return x + keep[1] * norm(mlp(x, weights), weights, "norm2")
+
+
 def post_norm_cases(generator: Generator) -> list[Arguments]:
     """Draw windows, and which branches are kept: every one of four combinations, all, and a single image."""
     counted = torch.arange(16.0).reshape(1, 4, 4) ** 2 / 50
@@ -701,6 +784,16 @@ POST_NORM_BLOCK = Item(
             "both branches from the same tokens",
             "Your MLP gets the tokens from before attention; it must get the first sum.",
             post_norm_in_parallel,
+        ),
+        Mistake(
+            "kept multiplied along the channels",
+            "You multiply along the channels; give `kept` axes for tokens and channels.",
+            kept_along_channels,  # raises where there are not as many images as channels
+        ),
+        Mistake(
+            "divided by the share left out",
+            "Divide by the share kept, 1 - rate.",
+            lambda x, weights, heads, kept, rate: with_keep(x, weights, heads, *(kept / rate)),
         ),
     ),
     (post_norm_image_by_image, post_norm_of_chosen),
@@ -801,6 +894,7 @@ def tokens_with(
                 "none": 0,
                 "counted on": done % 2 * half,
                 "by one": block % 2,
+                "rounded up": block % 2 * (windows[stage] - half),
             }[moved]
             x = swin_block(
                 x, part(weights, f"stages.{stage}.blocks.{block}"), heads[stage], windows[stage], shift
@@ -944,6 +1038,20 @@ TINY_SWIN = Item(
             "All blocks of a stage use the weights of its first; each has its own, blocks.0, blocks.1, …",
             first_block_repeated,
         ),
+        Mistake(
+            "half a window rounded up",
+            "Half of 3 is 1 here: round down.",
+            lambda images, weights, *sizes: scores_of(
+                tokens_with(images, weights, *sizes, moved="rounded up"), weights
+            ),
+        ),
+        Mistake(
+            "first window for all stages",
+            "Each stage has its own window.",
+            lambda images, weights, depths, heads, windows: tiny_swin(
+                images, weights, depths, heads, windows[:1] * len(windows)
+            ),  # raises where the first window is larger than the position table of another
+        ),
     ),
     (swin_by_names, swin_back_to_front),
 )
@@ -954,6 +1062,7 @@ def count_parameters(
 ) -> int:
     """Count the parameters of a Swin of version 1 with patches of 4 × 4 pixels, without building it.
 
+    Its parts are patches with a norm, blocks, merging between stages, a norm and a head.
     `channels` are those of the first stage, and double from stage to stage. All linear layers have a bias but
     that of merging; all norms have a weight and a bias. The MLP is four times as wide inside. Each block has
     a position table: a number for each head and each offset of two tokens of a window.
@@ -998,14 +1107,16 @@ def counted_with(
     table: str = "offsets",
     biases: bool = True,
     norms: bool = True,
+    without: str = "",
     reduction_bias: bool = False,
     doubled: bool = True,
 ) -> int:
     """Count with one thing taken for another; for the wrong answers."""
-    total = (49 if biases else 48) * channels + (2 * channels if norms else 0)
+    total = (49 if biases else 48) * channels + (2 * channels if norms and without != "first norm" else 0)
     for stage, (depth, count) in enumerate(zip(depths, heads, strict=True)):
         if stage:
-            total += 8 * channels**2 + (8 * channels if norms else 0) + (2 * channels * reduction_bias)
+            normed = norms and without != "norms of merging"
+            total += 8 * channels**2 + (8 * channels if normed else 0) + (2 * channels * reduction_bias)
             channels *= 2 if doubled else 1
         numbers = {
             "offsets": (2 * window - 1) ** 2 * count,
@@ -1015,7 +1126,8 @@ def counted_with(
         }[table]
         block = 12 * channels**2 + (9 * channels if biases else 0) + (4 * channels if norms else 0)
         total += depth * (block + numbers)
-    return total + (2 * channels if norms else 0) + channels * classes + (classes if biases else 0)
+    total += 2 * channels if norms and without != "last norm" else 0
+    return total + channels * classes + (classes if biases else 0)
 
 
 def model_cases(generator: Generator) -> list[Arguments]:
@@ -1065,6 +1177,21 @@ COUNT_PARAMETERS = Item(
             "channels not doubled",
             "After merging there are twice as many channels.",
             lambda *sizes: counted_with(*sizes, doubled=False),
+        ),
+        Mistake(
+            "norm after the patches left out",
+            "The norm after the patches has a weight and a bias.",
+            lambda *sizes: counted_with(*sizes, without="first norm"),
+        ),
+        Mistake(
+            "norm before the head left out",
+            "The norm before the head has a weight and a bias.",
+            lambda *sizes: counted_with(*sizes, without="last norm"),
+        ),
+        Mistake(
+            "norms of merging left out",
+            "Merging norms 4C numbers.",
+            lambda *sizes: counted_with(*sizes, without="norms of merging"),
         ),
     ),
     (parameters_from_shapes, parameters_in_closed_form),
