@@ -140,7 +140,7 @@ def test_a_table_with_semicolons_is_read_and_another_table_is_left_alone(graded,
     path.write_text("student,other\nanna,3\n", "utf-8")
     capsys.readouterr()
     assert grade.merge("A5", out) == 1
-    assert "has no column 'training: " in capsys.readouterr().err
+    assert "has no column 'notebook'; nothing was changed" in capsys.readouterr().err
     assert path.read_text("utf-8") == "student,other\nanna,3\n"
 
 
