@@ -171,6 +171,16 @@ def test_heard_is_what_moves_in_the_network(blocks):
     assert torch.equal(moves, a2.heard(height, width, window, shift, blocks))
 
 
+@pytest.mark.parametrize("sizes", [(5, 7, 3), (2, 9, 4), (3, 2, 4)])
+def test_padding_changes_nothing_for_who_is_heard(sizes):
+    height, width, window = sizes
+    padded = [size + -size % window for size in (height, width)]
+    for shift, blocks in product(range(window), range(1, 5)):
+        with_padding = a2.heard(*padded, window, shift, blocks).reshape(*padded, *padded)
+        ours = with_padding[:height, :width, :height, :width].flatten(2).flatten(0, 1)
+        assert torch.equal(ours, a2.heard(height, width, window, shift, blocks))
+
+
 def test_index_and_offsets_of_squares_are_those_of_the_package():
     assert torch.equal(a3.rectangular_index(5, 5), relative_position_index(5))
     ours = a3.log_offsets(6, 6, 4).flatten(0, 1)

@@ -159,14 +159,10 @@ SHIFTED_WINDOWS = Item(
             ),
         ),
         Mistake(
-            "channels padded",
-            "`F.pad` counts from the last axis: its first two numbers are for the channels, which need none.",
-            lambda x, window, down, right: window_partition(
-                F.pad(x, (0, -x.shape[2] % window, 0, -x.shape[1] % window)).roll(
-                    (-down, -right), dims=(1, 2)
-                ),
-                window,
-            ),
+            "not padded, or other axes",
+            "M does not divide the map when you cut it. Pad first; `F.pad` counts from the last axis: "
+            "channels, then columns, then rows.",
+            lambda x, window, down, right: window_partition(x.roll((-down, -right), dims=(1, 2)), window),
         ),
     ),
     (windows_by_places, windows_by_slices),
@@ -431,6 +427,14 @@ MOVED_WINDOWS = Item(
             "Your numbers begin with 1; begin with 0.",
             lambda height, width, window, down, right: moved_windows(height, width, window, down, right) + 1,
         ),
+        Mistake(
+            "regions of the rolled map",
+            "These are the regions of the rolled map; asked are the windows, before the roll.",
+            lambda height, width, window, down, right: (
+                2 * (torch.arange(height) >= height - down)[:, None]
+                + 1 * (torch.arange(width) >= width - right)
+            ),
+        ),
     ),
     (moved_windows_by_slices, moved_windows_by_names),
 )
@@ -441,7 +445,8 @@ def additive_mask(height: int, width: int, window: int, down: int, right: int) -
 
     Shape: -> (ceil(H/M)·ceil(W/M), M·M, M·M)
     One table for each window of the padded, rolled map, as shifted_windows lists them. Two tokens of it may
-    attend when they belong to one moved window. Padding continues the map, like any other tokens.
+    attend when they belong to one moved window. Padding is not forbidden: the moved windows are those of the
+    padded map, and tokens of padding count like others.
     """
     rows, columns = height + -height % window, width + -width % window
     from_top = torch.arange(rows) >= rows - down
@@ -495,6 +500,13 @@ def late(size: int, window: int, shift: int) -> Tensor:
     """Tell which rows of the padded, rolled map came from the top."""
     size += -size % window
     return (torch.arange(size) >= size - shift).int()
+
+
+def numbers_with_padding(height: int, width: int, window: int, down: int, right: int, padding: int) -> Tensor:
+    """Number the moved windows of the map, give its padding one number, and roll."""
+    numbers = moved_windows(height, width, window, down, right)
+    numbers = F.pad(numbers, (0, -width % window, 0, -height % window), value=padding)
+    return numbers.roll((-down, -right), (0, 1))
 
 
 ADDITIVE_MASK = Item(
@@ -569,6 +581,27 @@ ADDITIVE_MASK = Item(
                 .flatten(0, 1)
             ),
         ),
+        Mistake(
+            "windows before the roll",
+            "You cut the map as it was before the roll; the windows are those of the rolled map.",
+            lambda height, width, window, down, right: mask_of(
+                moved_windows(height + -height % window, width + -width % window, window, down, right), window
+            ),
+        ),
+        Mistake(
+            "padding in the first window",
+            "Padding has got the number 0, that of the first window; number the padded map.",
+            lambda height, width, window, down, right: mask_of(
+                numbers_with_padding(height, width, window, down, right, 0), window
+            ),
+        ),
+        Mistake(
+            "padding forbidden",
+            "You forbid padding; here it continues the map.",
+            lambda height, width, window, down, right: mask_of(
+                numbers_with_padding(height, width, window, down, right, -1), window
+            ),
+        ),
     ),
     (mask_by_moved_windows, mask_pair_by_pair),
 )
@@ -580,7 +613,7 @@ def heard(height: int, width: int, window: int, shift: int, blocks: int) -> Tens
     Shape: -> (H·W, H·W)
     Row i, column j is True when the output of token i depends on the input of token j. Tokens are numbered
     row by row. Every second block moves its windows by `shift`, 0 to M - 1, down and right, and has its mask.
-    M need not divide the sides: padding is new in every block and passes nothing on.
+    M need not divide the sides; padding changes nothing here.
     """
     rows, columns = torch.cartesian_prod(torch.arange(height), torch.arange(width)).T
     known = torch.eye(height * width)
@@ -637,10 +670,15 @@ def shared(height: int, width: int, window: int, down: int, right: int) -> Tenso
 
 def passed_on(first: Tensor, second: Tensor, blocks: int) -> Tensor:
     """Tell who has heard of whom after blocks with two kinds of windows in turn."""
+    return ways(first, second, blocks) > 0
+
+
+def ways(first: Tensor, second: Tensor, blocks: int) -> Tensor:
+    """Count the ways of the news through blocks with two kinds of windows in turn."""
     known = torch.eye(len(first))
     for block in range(blocks):
         known = (second if block % 2 else first) @ known
-    return known > 0
+    return known
 
 
 HEARD = Item(
@@ -712,6 +750,18 @@ HEARD = Item(
                 shared(height, width, window, *[-shift % window] * 2),
                 blocks,
             ),
+        ),
+        Mistake(
+            "ways counted",
+            "You count ways; asked is whether there is one.",
+            lambda height, width, window, shift, blocks: ways(
+                shared(height, width, window, 0, 0), shared(height, width, window, shift, shift), blocks
+            ),
+        ),
+        Mistake(
+            "all blocks moved",
+            "All your blocks move their windows; the first, third, … are plain.",
+            lambda height, width, window, shift, blocks: shared(height, width, window, shift, shift) > 0,
         ),
     ),
     (heard_by_sets, heard_from_behind),
