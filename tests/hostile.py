@@ -104,6 +104,28 @@ BODIES = {
     ),
     "connects to the world": ("import socket\nsocket.create_connection(('1.1.1.1', 80), 1)", "graded"),
     "makes a name space": ("import os, ctypes\nassert ctypes.CDLL(None).unshare(0x10000000) == 0", "graded"),
+    "reads the keys of the session": (
+        "import ctypes\nlibc = ctypes.CDLL(None, use_errno=True)\nassert libc.syscall(250, 0, -3, 0) >= 0",
+        "graded",
+    ),
+    "hides memory in shared segments": (
+        "import ctypes\nassert ctypes.CDLL(None).shmget(0, 2**20, 0o1600) >= 0",
+        "graded",
+    ),
+    "talks to the host of a virtual machine": ("import socket\nsocket.socket(40, 1, 0)", "graded"),
+    "wants to live longer than others": (
+        "open('/proc/self/oom_score_adj', 'w').write('0')\n"
+        "assert int(open('/proc/self/oom_score_adj').read()) > 0",
+        "graded",
+    ),
+    "says what is long": (
+        "import os, json\n"
+        "head = json.dumps({'__metadata__': {'header': json.dumps({'problem': 'x' * 10**7})}}).encode()\n"
+        "body = len(head).to_bytes(8, 'little') + head\n"
+        "for number in range(3, 64):\n    try: os.write(number, len(body).to_bytes(8, 'little') + body)\n"
+        "    except OSError: pass",
+        "too-large",
+    ),
     "stays behind": (
         "import os, subprocess, sys\n"
         "subprocess.Popen([sys.executable, '-I', '-S', '-c', 'import time; time.sleep(10_000)  # STAYS'],"

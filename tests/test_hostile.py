@@ -74,7 +74,9 @@ def test_nothing_was_read(graded):
         assert "raises FileNotFoundError" in rows[name]
     assert "raises OSError" in rows["connects_to_the_world"]
     assert "raises ConnectionRefusedError" in rows["connects_to_this_machine"]
-    assert "raises AssertionError" in rows["makes_a_name_space"]
+    for name in ("makes_a_name_space", "reads_the_keys_of_the_session", "hides_memory_in_shared_segments"):
+        assert "raises AssertionError" in rows[name]
+    assert "raises PermissionError" in rows["talks_to_the_host_of_a_virtual_machine"]
 
 
 def test_no_process_stays(graded):
@@ -110,6 +112,41 @@ def test_a_frame_of_a_million_values_is_read_and_one_more_is_not():
     answers = sandbox.run([code], {"values": calls["values"][:2]}).answers["values"]
     assert torch.equal(answers[0].values[0], torch.zeros(1_000, dtype=torch.float64))
     assert answers[1].problem == "returns too many values"
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        {"failures": 5},
+        {"failures": [], "more": 1},
+        ["failures"],
+        {"found": True},
+        {"failures": "text"},
+    ],
+)
+def test_a_frame_that_is_another(frame):
+    """A header of other names or types ends the reading; it is no error of the grader."""
+    code = (
+        "import os, json, torch\nfrom safetensors.torch import save\n"
+        f"body = save({{}}, {{'header': json.dumps({frame!r})}})\n"
+        "for number in range(3, 10):\n    try: os.write(number, len(body).to_bytes(8, 'little') + body)\n"
+        "    except OSError: pass"
+    )
+    assert Sandbox(LIMITS).run([code], {"one": [()]}).answers["one"] == "crashed"
+
+
+def test_long_texts_are_cut():
+    code = "def one(): raise ValueError('x' * 10_000)"
+    ran = Sandbox(LIMITS).run([code, "raise ValueError('y' * 10_000)"], {"one": [()]})
+    assert len(ran.answers["one"][0].problem) <= 500 and len(ran.failures[0]) <= 500
+
+
+def test_no_file_that_holds_solutions_is_bound():
+    from swin_edu.book.classroom.sandbox import PACKAGE, hidden
+
+    inner = PACKAGE.relative_to(ROOT)
+    assert hidden([(ROOT, "/python")]) == [f"/python/{inner}", "/python/notebooks"]
+    assert hidden([(PACKAGE.parent / "tests", "/python")]) == []
 
 
 def test_a_function_that_kills_its_process_costs_only_itself():

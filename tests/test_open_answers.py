@@ -10,7 +10,7 @@ import hostile
 import pytest
 from PIL import Image
 
-from swin_edu.book.classroom import grade, open_answers
+from swin_edu.book.classroom import grade, open_answers, submissions
 from swin_edu.book.classroom.assignments import ASSIGNMENTS
 
 A5 = ASSIGNMENTS["A5"]
@@ -170,6 +170,13 @@ def test_what_is_no_points_is_told_and_kept(graded, capsys, points):
 def test_what_is_no_picture(text):
     assert not open_answers.is_picture(text)
     assert open_answers.is_picture(picture(3, 5))
+
+
+def test_names_that_a_table_could_confuse():
+    names = ["=x", "'=x", "''=x", "x;=1+1", "x;'=1+1", "x", "\t=x"]
+    shown = [submissions.in_table(name) for name in names]
+    assert len(set(shown)) == len(names)
+    assert not any(part.lstrip().startswith("=") for text in shown for part in text.split(";"))
 
 
 def test_broken_outputs_do_no_harm(tmp_path):

@@ -27,7 +27,6 @@ from torch import Tensor
 STATEMENT_SECONDS = 5
 MOST_PARTS = 1_000  # of a tuple or list
 MAGIC = re.compile(r"^(\s*)[%!?].*$", re.MULTILINE)
-KINDS = {"ready": {"failures"}, "item": {"found"}, "answer": {"problem"}}  # what their headers hold
 
 
 class NoValuesError(Exception):

@@ -9,6 +9,7 @@ from typing import Any
 from swin_edu.book.classroom.assignments import Assignment
 from swin_edu.book.classroom.submissions import UngradableError, clean, grade_id, in_table
 
+MOST_TEXT = 50_000  # characters of one answer
 MOST_PICTURES = 8  # of one answer
 MOST_PICTURE = 2**20  # bytes
 MOST_PIXELS = 4_000  # a side
@@ -22,7 +23,11 @@ def collect(assignment: Assignment, cells: list[Record]) -> Record:
         name = grade_id(cell)
         if name in assignment.rubric:
             printed, pictures = outputs_of(cell)
-            answers[name] = {"text": clean(cell["source"]), "printed": printed, "pictures": pictures}
+            answers[name] = {
+                "text": clean(cell["source"][:MOST_TEXT]),
+                "printed": printed,
+                "pictures": pictures,
+            }
     if not answers:
         raise UngradableError(
             "cells-not-found", "no answer has the mark of a question; was the notebook rewritten?"
@@ -81,7 +86,7 @@ def read_rubric(assignment: Assignment, out: Path, records: list[Record]) -> dic
     if not wanted:
         return {}
     names = {in_table(record["student"]): record["student"] for record in records}
-    current = {record["student"]: record["key"][:8] for record in records}
+    current = {record["student"]: version(record) for record in records}
     rubric = {student: {"notebook": current[student], **dict.fromkeys(wanted, "")} for student in current}
     for row in read_table(path, ["student", "notebook", *wanted]) if path.exists() else ():
         student = names.get(row["student"], row["student"])
@@ -91,6 +96,11 @@ def read_rubric(assignment: Assignment, out: Path, records: list[Record]) -> dic
         for name, most in wanted.items():
             check_points(rubric[student][name], most, f"{path}: {student}, {name}")
     return rubric
+
+
+def version(record: Record) -> str:
+    """Return what names the notebook of a record, and no spreadsheet takes for a number."""
+    return "v" + str(record["key"])[:8]
 
 
 def read_table(path: Path, header: list[str]) -> list[dict[str, str]]:

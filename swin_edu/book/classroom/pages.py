@@ -15,6 +15,7 @@ from matplotlib import colormaps
 from matplotlib.colors import Normalize, to_hex
 
 from swin_edu.book.classroom.assignments import Assignment
+from swin_edu.book.classroom.open_answers import version
 from swin_edu.book.classroom.submissions import digest, in_table
 from swin_edu.book.files import replace_text
 
@@ -82,7 +83,7 @@ def row_of(assignment: Assignment, record: Record, given: dict[str, str]) -> dic
     """Return one line of the class's table; points are empty where nothing was graded."""
     row = {"student": record["student"], "file": record["file"], "status": record["status"]}
     row |= {"message": record["message"], "of": str(assignment.points)}
-    if given and given["notebook"] != record["key"][:8]:
+    if given and given["notebook"] != version(record):
         row["message"] = "the notebook changed after it was marked; look again, and empty the field notebook"
     for item in assignment.items:
         outcome = record["items"][item.name]["outcome"] if item.name in record["items"] else ""

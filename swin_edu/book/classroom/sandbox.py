@@ -21,10 +21,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swin_edu.book.classroom import inside
+from swin_edu.book.classroom import inside, syscalls
 from swin_edu.book.classroom.item import Answer, Arguments
 
-USERS = range(20_000, 60_000)  # of sandboxes when root grades
+USERS = range(1_900_000_000, 2_000_000_000)  # of sandboxes when root grades; nobody else has these numbers
+PACKAGE = Path(__file__).resolve().parents[2]
+MOST_HEADER = 2**18  # bytes, of a frame
+MOST_AXES = 16  # of a tensor
+MOST_TEXT = 500  # characters of an error
 
 
 class SandboxError(Exception):
@@ -84,8 +88,8 @@ class Sandbox:
         while names:
             with self.process(cells, {name: calls[name] for name in names}) as channel:
                 try:
-                    said = list(channel.read("ready", self.limits.start_seconds)[0]["failures"])
-                    ran.failures = [str(failure) for failure in said]
+                    said, _ = channel.read(list, "failures", self.limits.start_seconds)
+                    ran.failures = [str(failure)[:MOST_TEXT] for failure in said[:20]]
                 except EndedError as problem:
                     return Ran(ran.answers | dict.fromkeys(names, str(problem)), ran.failures)
                 while names:
@@ -100,12 +104,14 @@ class Sandbox:
     def answers(self, channel: "Channel", count: int) -> list[Answer] | str:
         """Return the answers to all calls of one item."""
         until = time.monotonic() + self.limits.item_seconds
-        if not channel.read("item", self.limits.item_seconds)[0]["found"]:
+        if not channel.read(bool, "found", self.limits.item_seconds)[0]:
             return "not-found"
         answers = []
         for _ in range(count):
-            header, values = channel.read("answer", until - time.monotonic())
-            answers.append(Answer(values, str(header["problem"])))
+            problem, values = channel.read(str, "problem", until - time.monotonic())
+            if sum(value.numel() for value in values) > self.limits.values:
+                raise EndedError("too-large")
+            answers.append(Answer(values, problem[:MOST_TEXT]))
         return answers
 
     @contextmanager
@@ -122,10 +128,11 @@ class Sandbox:
             "values": self.limits.values,
             "memory": self.limits.memory,
         }
-        with sealed(inside.pack(job, tensors)) as inputs:
+        with sealed(inside.pack(job, tensors)) as inputs, sealed(syscalls.program()) as forbidden:
             process = subprocess.Popen(
-                self.command(),
+                self.command(forbidden),
                 stdin=inputs,
+                pass_fds=[forbidden],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C is for the grader
@@ -138,8 +145,8 @@ class Sandbox:
             process.stdout.close()
             process.wait()
 
-    def command(self) -> list[str]:
-        """Return the command that runs `inside.py`."""
+    def command(self, forbidden: int) -> list[str]:
+        """Return the command that runs `inside.py`; `forbidden` is the file of system calls that fail."""
         python = Path(sys._base_executable).resolve()  # type: ignore[attr-defined]
         packages = Path(sysconfig.get_path("platlib"))
         options = ("-I", "-S", "-B")  # nothing from the environment, no site, no files written
@@ -159,7 +166,7 @@ class Sandbox:
             *("--unshare-cgroup-try", "--die-with-parent", "--new-session", "--clearenv"),
             *(word for place, target in links() for word in ("--symlink", target, place)),
             *(word for place, target in binds for word in ("--ro-bind", str(place), str(target))),
-            *(word for package in ours(packages) for word in ("--tmpfs", package)),
+            *(word for place in hidden(binds) for word in ("--tmpfs", place)),
             *(
                 "--proc",
                 "/proc",
@@ -173,9 +180,9 @@ class Sandbox:
                 "/dev/shm",
             ),
             *("--remount-ro", "/dev", "--size", str(2**26), "--perms", "1777", "--tmpfs", "/tmp"),
-            *("--remount-ro", "/", "--chdir", "/tmp"),
+            *("--remount-ro", "/", "--chdir", "/tmp", "--seccomp", str(forbidden)),
             *(word for name, value in ENVIRONMENT.items() for word in ("--setenv", name, value)),
-            *("--", *self.limits.prlimit(), *become, "choom", "--adjust", "1000", "--", *program),
+            *("--", "choom", "--adjust", "1000", "--", *self.limits.prlimit(), *become, *program),
         ]
 
 
@@ -208,7 +215,7 @@ def privileges() -> tuple[list[str], list[str]]:
             "ALL",
         ], []
     user = str(secrets.choice(USERS))
-    keep = ("SETUID", "SETGID", "SETPCAP")
+    keep = ("SETUID", "SETGID", "SETPCAP", "SYS_RESOURCE")  # the last: the program cannot undo choom
     become = ["setpriv", "--reuid", user, "--regid", user, "--clear-groups", "--bounding-set=-all"]
     alone = ["bwrap", "--dev-bind", "/", "/", "--unshare-user", "--disable-userns", "--cap-drop", "ALL", "--"]
     return [
@@ -224,9 +231,15 @@ def links() -> list[tuple[str, str]]:
     return [(str(folder), os.readlink(folder)) for folder in folders if folder.is_symlink()]
 
 
-def ours(packages: Path) -> list[str]:
-    """Return where the sandbox would hold swin_edu, and with it the solutions, if it is installed there."""
-    return ["/packages/swin_edu"] if (packages / "swin_edu").exists() else []
+def hidden(binds: Sequence[tuple[Any, Any]]) -> list[str]:
+    """Return where the sandbox would hold swin_edu or its notebooks, and with them the solutions."""
+    secret = (PACKAGE, PACKAGE.parent / "notebooks")
+    places = [(path, Path(source).resolve(), target) for path in secret for source, target in binds]
+    return [
+        str(Path(target) / path.relative_to(source))
+        for path, source, target in places
+        if path.is_dir() and path.is_relative_to(source)
+    ]
 
 
 @contextmanager
@@ -247,28 +260,36 @@ def sealed(data: bytes) -> Iterator[int]:
 
 
 class Channel:
-    """The pipe from a student's process: frames of the kinds that are expected, in time, up to some bytes."""
+    """The pipe from a student's process: frames that are expected, in time, up to some bytes."""
 
     def __init__(self, descriptor: int, most: int) -> None:
         self.descriptor, self.left = descriptor, most
         os.set_blocking(descriptor, False)
 
-    def read(self, kind: str, seconds: float) -> tuple[dict[str, Any], tuple[Tensor, ...]]:
-        """Return the next frame; raise EndedError where none comes in time, or another."""
+    def read(self, kind: type, name: str, seconds: float) -> tuple[Any, tuple[Tensor, ...]]:
+        """Return what the next frame says under `name`, with its tensors.
+
+        Raises EndedError where none comes in time, or another. Nothing large is parsed.
+        """
         until = time.monotonic() + seconds
         length = int.from_bytes(self.bytes(8, until), "little")
         if length > self.left:
             raise EndedError("too-large")
+        start = self.bytes(min(8, length), until)
+        if int.from_bytes(start, "little") > MOST_HEADER:
+            raise EndedError("too-large")
         try:
-            header, tensors = inside.unpack(self.bytes(length, until))
-            if header.keys() != inside.KINDS[kind]:
-                raise ValueError
+            header, tensors = inside.unpack(start + self.bytes(length - len(start), until))
             values = tuple(tensors[str(place)] for place in range(len(tensors)))
-            if any(value.dtype not in (torch.float64, torch.int64) for value in values):
+            if header.keys() != {name} or not isinstance(header[name], kind):
+                raise ValueError
+            if any(
+                value.dtype not in (torch.float64, torch.int64) or value.ndim > MOST_AXES for value in values
+            ):
                 raise ValueError
         except (ValueError, TypeError, KeyError, AttributeError):
             raise EndedError("crashed") from None
-        return header, values
+        return header[name], values
 
     def bytes(self, count: int, until: float) -> bytes:
         """Return exactly so many bytes."""

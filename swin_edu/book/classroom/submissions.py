@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -65,8 +66,11 @@ def clean(text: str) -> str:
 
 
 def in_table(text: str) -> str:
-    """Return a text as a table holds it: what a spreadsheet would take for a formula gets an apostrophe."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+    """Return a text as a table holds it: what a spreadsheet would take for a formula gets an apostrophe.
+
+    So does what begins with an apostrophe, or two names could look the same.
+    """
+    return re.sub(r"(^|[;,\t\r\n])(\s*[=+\-@'])", r"\1'\2", text)
 
 
 def find(folder: Path) -> list[Submission]:
