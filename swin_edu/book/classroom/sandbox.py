@@ -77,7 +77,7 @@ class Sandbox:
         try:
             ran = self.run(["def one():\n    return 1"], {"one": [()]})
         except OSError as problem:
-            raise SandboxError(f"{problem.filename} is missing") from None
+            raise SandboxError(f"{problem.filename}: {problem.strerror}") from None
         answers = ran.answers["one"]
         if isinstance(answers, str) or not answers[0].values:
             raise SandboxError("a first trial in it failed")
@@ -167,19 +167,8 @@ class Sandbox:
             *(word for place, target in links() for word in ("--symlink", target, place)),
             *(word for place, target in binds for word in ("--ro-bind", str(place), str(target))),
             *(word for place in hidden(binds) for word in ("--tmpfs", place)),
-            *(
-                "--proc",
-                "/proc",
-                "--dev",
-                "/dev",
-                "--size",
-                str(2**20),
-                "--perms",
-                "1777",
-                "--tmpfs",
-                "/dev/shm",
-            ),
-            *("--remount-ro", "/dev", "--size", str(2**26), "--perms", "1777", "--tmpfs", "/tmp"),
+            *("--proc", "/proc", "--dev", "/dev", *bounded("/dev/shm", 2**20), "--remount-ro", "/dev"),
+            *bounded("/tmp", 2**26),
             *("--remount-ro", "/", "--chdir", "/tmp", "--seccomp", str(forbidden)),
             *(word for name, value in ENVIRONMENT.items() for word in ("--setenv", name, value)),
             *("--", "choom", "--adjust", "1000", "--", *self.limits.prlimit(), *become, *program),
@@ -196,6 +185,11 @@ ENVIRONMENT = {
 }
 
 
+def bounded(folder: str, size: int) -> list[str]:
+    """Return bwrap's options for an empty folder of its own, of so many bytes, that anybody may write to."""
+    return ["--size", str(size), "--perms", "1777", "--tmpfs", folder]
+
+
 def privileges() -> tuple[list[str], list[str]]:
     """Return bwrap's options, and the command before the program, that leave it no privileges.
 
@@ -203,26 +197,14 @@ def privileges() -> tuple[list[str], list[str]]:
     before, since the kernel does not count root's processes; each time another one, so that processes that
     are still ending do not count.
     """
+    alone = ["--unshare-user", "--disable-userns", "--cap-drop", "ALL"]
     if os.geteuid():
-        return [
-            "--unshare-user",
-            "--disable-userns",
-            "--uid",
-            "65534",
-            "--gid",
-            "65534",
-            "--cap-drop",
-            "ALL",
-        ], []
+        return [*alone, "--uid", "65534", "--gid", "65534"], []
     user = str(secrets.choice(USERS))
-    keep = ("SETUID", "SETGID", "SETPCAP", "SYS_RESOURCE")  # the last: the program cannot undo choom
     become = ["setpriv", "--reuid", user, "--regid", user, "--clear-groups", "--bounding-set=-all"]
-    alone = ["bwrap", "--dev-bind", "/", "/", "--unshare-user", "--disable-userns", "--cap-drop", "ALL", "--"]
-    return [
-        "--cap-drop",
-        "ALL",
-        *(word for cap in keep for word in ("--cap-add", f"CAP_{cap}")),
-    ], become + alone
+    keep = ("SETUID", "SETGID", "SETPCAP", "SYS_RESOURCE")  # the last: the program cannot undo choom
+    drop = ["--cap-drop", "ALL", *(word for name in keep for word in ("--cap-add", f"CAP_{name}"))]
+    return drop, [*become, "bwrap", "--dev-bind", "/", "/", *alone, "--"]
 
 
 def links() -> list[tuple[str, str]]:
