@@ -25,6 +25,7 @@ from swin_edu.book.command import main
 from swin_edu.book.write import ROOT
 
 A1 = ASSIGNMENTS["A1"]
+MIXED = 'return rearrange(images, "b c (h p) (w q) -> b h w (p q c)", p=patch, q=patch)'  # a known mistake
 PROGRAM = "import sys; from swin_edu.book.command import main; sys.exit(main())"
 
 pytestmark = pytest.mark.usefixtures("sandbox")
@@ -67,9 +68,7 @@ def folder(tmp_path_factory):
     folder.mkdir()
     for number in range(12):
         wrong = A1.items[0].mistakes[number % 6]
-        body = {0: "return None", 1: "raise NotImplementedError", 2: "return images[0, 0, 0, 0]"}.get(
-            number % 4
-        )
+        body = {0: "return None", 1: "raise NotImplementedError", 2: MIXED}.get(number % 4)
         data = hostile.first(body) if body else hostile.right()
         (folder / f"student {number} {wrong.name}.ipynb").write_bytes(data)
     (folder / "broken.ipynb").write_bytes(b"{")
@@ -89,6 +88,18 @@ def test_the_table(undisturbed):
     assert {row["points"] for name, row in rows.items() if name != "broken"} == {"8", "10"}
     assert rows["broken"]["status"] == "unreadable" and rows["broken"]["points"] == ""
     assert [row["of"] for row in rows.values()] == ["10"] * 13
+
+
+def test_a_page_marks_the_wrong_cells(undisturbed):
+    """As many as the judge found, and no right ones."""
+    total = 0
+    lines_of = {line["student"]: line["items"] for line in lines(undisturbed) if line.get("items")}
+    for student, items in lines_of.items():
+        page = next((undisturbed / "feedback").glob(f"{student[:9].replace(' ', '_')}_*")).read_text("utf-8")
+        marked = sum(len(item["picture"][2]) for item in items.values() if item["picture"])
+        assert page.count('class="wrong"') == marked
+        total += marked
+    assert total > 0
 
 
 def test_killed_at_20_random_moments_it_goes_on(folder, undisturbed, tmp_path):

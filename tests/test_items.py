@@ -20,7 +20,8 @@ from cosmic_ray.plugins import get_operator, operator_names
 from swin_edu.book import check
 from swin_edu.book.classroom import inside
 from swin_edu.book.classroom.assignments import ASSIGNMENTS, ITEMS
-from swin_edu.book.classroom.item import Answer, attempt, judge, share_right
+from swin_edu.book.classroom.item import Answer, attempt, judge, share_right, side_by_side
+from swin_edu.book.drawings import target_and_yours
 
 ITEM = pytest.mark.parametrize("item", ITEMS.values(), ids=ITEMS)
 SEEDS = (0, 1, 2_024)
@@ -191,6 +192,33 @@ def test_a_check_shows_target_and_yours(monkeypatch):
     target, yours = (axes.images[0].get_array() for axes in drawn.axes)
     assert target[0].tolist() == [0, 1, 2, 6, 7, 8] and yours[0].tolist() == [0, 6, 1, 7, 2, 8]
     assert "gives 6 instead of 1" in alt
+
+
+def framed(target, value):
+    """The places that the picture of a wrong answer frames, and the numbers that it shows."""
+    drawn = target_and_yours(*side_by_side(target, value))
+    places = {(round(box.get_y() - 0.04), round(box.get_x() - 0.04)) for box in drawn.axes[1].patches}
+    return places, [axes.images[0].get_array() for axes in drawn.axes]
+
+
+def test_a_picture_frames_what_is_wrong_however_little():
+    target = torch.arange(12.0, dtype=torch.float64).reshape(3, 4) + 100
+    value = target.clone()
+    value[1, 2] += 1
+    value[2, 0] *= 1.0003  # more than rounding, less than the digits that are drawn
+    places, shown = framed(target, value)
+    assert places == {(1, 2), (2, 0)}
+    assert shown[0].tolist() == target.tolist() and shown[1][1, 2] == 107
+    assert framed(target, target[:2])[0] == set()  # other shapes: nothing to frame
+
+
+def test_a_picture_shows_a_part_with_a_mistake():
+    target = torch.zeros(3, 40, 50, dtype=torch.float64)
+    value = target.clone()
+    value[2, 39, 45] = 1
+    places, shown = framed(target, value)
+    assert len(places) == 1 and shown[1].shape == (16, 16)
+    assert shown[1][places.pop()] == 1
 
 
 def test_a_check_of_nothing_is_no_error():

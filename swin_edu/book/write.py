@@ -175,13 +175,13 @@ def in_one_piece(outputs: list[NotebookNode]) -> list[NotebookNode]:
 
 def main(chosen: list[str], check: bool = False) -> int:
     """Write the modules and run the notebooks chosen (all, if none is); with `check`, only compare."""
-    from swin_edu.book.classroom.source import stale_cells, write_cells  # imports torch, which takes a second
-
     try:
         paths = notebooks(ROOT, chosen)
     except ValueError as problem:
         print(problem, file=sys.stderr)
         return 2
+    from swin_edu.book.classroom.source import stale_cells, write_cells  # imports torch, which takes a second
+
     numbers = [path.name for path in paths if path in chapters(ROOT)]
     assignments = [path for path in paths if path.name not in numbers]
     if check:

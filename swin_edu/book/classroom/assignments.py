@@ -51,3 +51,10 @@ ITEMS = {
     for items in (EXERCISES, *(assignment.items for assignment in ASSIGNMENTS.values()))
     for item in items
 }
+
+
+def find_assignment(name: str) -> Assignment:
+    """Return the assignment of this name; raise ValueError where there is none."""
+    if name not in ASSIGNMENTS:
+        raise ValueError(f"there is no assignment {name!r}; there are {', '.join(ASSIGNMENTS)}")
+    return ASSIGNMENTS[name]

@@ -5,7 +5,6 @@ killed goes on where it was; a submission that changed, or an item that did, is 
 """
 
 import dataclasses
-import hashlib
 import inspect
 import json
 import os
@@ -20,14 +19,13 @@ from typing import Any
 from tqdm import tqdm
 
 from swin_edu.book.classroom import inside, item, open_answers, pages, submissions
-from swin_edu.book.classroom.assignments import ASSIGNMENTS, Assignment
+from swin_edu.book.classroom.assignments import Assignment, find_assignment
 from swin_edu.book.classroom.item import Item, Verdict, judge
 from swin_edu.book.classroom.sandbox import Sandbox, SandboxError
 from swin_edu.book.classroom.submissions import Submission, UngradableError, clean
 
 Record = dict[str, Any]
 RESULTS = "*-of-*.jsonl"
-JUDGED = {"right", "wrong", "raised", "empty"}  # outcomes of functions that were there and came back
 
 
 class GradingError(Exception):
@@ -51,7 +49,7 @@ class Shard:
 
     def holds(self, student: str) -> bool:
         """Tell whether a student is in this part."""
-        return int(hashlib.sha256(student.encode()).hexdigest(), 16) % self.count == self.number - 1
+        return int(submissions.digest(student.encode()), 16) % self.count == self.number - 1
 
     def file(self, assignment: str) -> str:
         """Return the name of its results file."""
@@ -62,7 +60,7 @@ def main(name: str, folder: Path, out: Path, jobs: int, shard: str, closed: bool
     """Grade the submissions in a folder into `out`."""
     try:
         part = Shard.parse(shard)
-        assignment = known(name)
+        assignment = find_assignment(name)
         check_folders(folder, out)
         if jobs < 1:
             raise GradingError(f"--jobs is {jobs}; it must be at least 1")
@@ -81,18 +79,11 @@ def main(name: str, folder: Path, out: Path, jobs: int, shard: str, closed: bool
 def merge(name: str, out: Path) -> int:
     """Write the tables and pages of a class from the results files in `out`."""
     try:
-        report(known(name), out)
+        report(find_assignment(name), out)
     except (GradingError, OSError, ValueError) as problem:
         print(f"swin_edu: {problem}", file=sys.stderr)
         return 1
     return 0
-
-
-def known(name: str) -> Assignment:
-    """Return the assignment of this name."""
-    if name not in ASSIGNMENTS:
-        raise GradingError(f"there is no assignment {name!r}; there are {', '.join(ASSIGNMENTS)}")
-    return ASSIGNMENTS[name]
 
 
 def check_folders(folder: Path, out: Path) -> None:
@@ -210,11 +201,9 @@ def judged(assignment: Assignment, cells: list[dict[str, Any]], sandbox: Sandbox
         status = next(
             (outcome for outcome in ("too-large", "crashed", "timeout") if outcome in outcomes), status
         )
-    points = sum(item.points for item in assignment.items if verdicts[item.name].outcome == "right")
     return {
         "status": status,
         "message": message,
-        "points": points if JUDGED & set(outcomes) else None,
         "items": {name: dataclasses.asdict(verdict) for name, verdict in verdicts.items()},
     }
 
@@ -238,7 +227,7 @@ def fingerprint(assignment: Assignment) -> str:
     modules = {inspect.getmodule(item.reference) for item in assignment.items} | {inside, item, open_answers}
     files = sorted(inspect.getsourcefile(module) or "" for module in modules if module)
     code = b"".join(Path(file).read_bytes() for file in files)
-    return hashlib.sha256(assignment.name.encode() + code).hexdigest()
+    return submissions.digest(assignment.name.encode() + code)
 
 
 @contextmanager

@@ -12,6 +12,8 @@ from torch import Generator, Tensor
 from swin_edu.book.classroom.inside import as_values, problem_of
 
 Arguments = tuple[Any, ...]  # tensors, numbers, text, and tuples or dicts of them
+Rows = list[list[float]]
+Picture = tuple[Rows, Rows, list[list[int]]]  # target, answer, and the places (row, column) where they differ
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ class Verdict:
     """How an answer to an item was judged; `outcome` is right, wrong, raised, empty, not-found or a status.
 
     `share` of all values is right; `case` is the first that is not, `given` says what it was; `mistake` is
-    the name of a known one, with its `hint`; `picture` holds a part of the target and of the answer there.
+    the name of a known one, with its `hint`; `picture` shows a part of the target and of the answer there.
     """
 
     outcome: str
@@ -107,7 +109,7 @@ class Verdict:
     message: str = ""
     mistake: str = ""
     hint: str = ""
-    picture: tuple[list[list[float]], list[list[float]]] | None = None
+    picture: Picture | None = None
 
 
 def judge(item: Item, calls: Sequence[Arguments], answers: Sequence[Answer]) -> Verdict:
@@ -209,19 +211,19 @@ def in_digits(number: Tensor) -> str:
 MOST_ROWS = 16  # and columns, of the part that is drawn
 
 
-def side_by_side(target: Tensor, value: Tensor) -> tuple[list[list[float]], list[list[float]]]:
-    """Return a part of two tensors as rows: where shapes agree, a part in which they differ."""
+def side_by_side(target: Tensor, value: Tensor) -> Picture:
+    """Return a part of two tensors and where they differ; where shapes agree, a part in which they do."""
     targets, values = as_maps(target), as_maps(value)
     if target.shape != value.shape:
-        return rows(targets[0]), rows(values[0])
+        return rows(targets[0]), rows(values[0]), []
     wrong = ~close(targets, values)
     worst = int(wrong.sum((1, 2)).argmax())
-    places = wrong[worst].nonzero().amin(0).tolist()
-    starts = [
-        min(place, max(0, size - MOST_ROWS)) for place, size in zip(places, targets.shape[1:], strict=True)
-    ]
-    parts = (maps[worst, starts[0] :, starts[1] :] for maps in (targets, values))
-    return rows(next(parts)), rows(next(parts))
+    first = wrong[worst].nonzero().amin(0).tolist()
+    row, column = (
+        min(place, max(0, size - MOST_ROWS)) for place, size in zip(first, wrong.shape[1:], strict=True)
+    )
+    part = (worst, slice(row, row + MOST_ROWS), slice(column, column + MOST_ROWS))
+    return rows(targets[part]), rows(values[part]), wrong[part].nonzero().tolist()
 
 
 def as_maps(value: Tensor) -> Tensor:
@@ -232,6 +234,6 @@ def as_maps(value: Tensor) -> Tensor:
     return value.reshape(-1, *value.shape[-2:]) if value.ndim > 1 else value.reshape(1, 1, -1)
 
 
-def rows(part: Tensor) -> list[list[float]]:
+def rows(part: Tensor) -> Rows:
     """Return the first rows and columns as numbers of four digits."""
     return [[float(f"{number:.4g}") for number in row] for row in part[:MOST_ROWS, :MOST_ROWS].tolist()]

@@ -52,7 +52,6 @@ def write(
             given=rubric.get(record["student"], {}),
             tasks={item.name: item.task for item in assignment.items},
             coloured=coloured,
-            differ=differ,
             in_words=IN_WORDS,
         )
         replace_text(out / "feedback" / name, text)
@@ -85,19 +84,20 @@ def row_of(assignment: Assignment, record: Record, given: dict[str, str]) -> dic
     row |= {"message": record["message"], "of": str(assignment.points)}
     if given and given["notebook"] != version(record):
         row["message"] = "the notebook changed after it was marked; look again, and empty the field notebook"
+    points: list[float] = []
     for item in assignment.items:
         outcome = record["items"][item.name]["outcome"] if item.name in record["items"] else ""
         earned = {"right": item.points, "wrong": 0, "raised": 0, "empty": 0}
         row[item.name] = str(earned.get(outcome, outcome))
+        if outcome in earned:
+            points.append(earned[outcome])
     for question in assignment.rubric:
         fields = [text for name, text in given.items() if name.startswith(f"{question}: ")]
         row[question] = f"{sum(map(float, fields)):g}" if fields and all(fields) else ""
-    if assignment.rubric:
-        complete = [row[question] for question in assignment.rubric]
-        row["points"] = f"{sum(map(float, complete)):g}" if all(complete) else ""
-    else:
-        points = record.get("points")
-        row["points"] = "" if points is None else str(points)
+        if row[question]:
+            points.append(float(row[question]))
+    complete = all(row[question] for question in assignment.rubric)
+    row["points"] = f"{sum(points):g}" if points and complete else ""
     return row
 
 
@@ -151,11 +151,3 @@ def coloured(target: list[list[float]], values: list[list[float]]) -> list[list[
         ]
         for row in values
     ]
-
-
-def differ(target: list[list[float]], values: list[list[float]], row: int, column: int) -> bool:
-    """Tell whether two maps of one shape differ at a place."""
-    if [*map(len, target)] != [*map(len, values)]:
-        return False
-    one, other = target[row][column], values[row][column]
-    return not (one == other or abs(one - other) <= 1e-5 + 1e-3 * abs(one))

@@ -8,7 +8,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from swin_edu.book.classroom.assignments import ASSIGNMENTS, Assignment
+from swin_edu.book.classroom.assignments import Assignment, find_assignment
 from swin_edu.book.classroom.source import BEGIN, END
 from swin_edu.book.files import replace_text
 
@@ -19,12 +19,11 @@ TEXT_STUB = "YOUR ANSWER HERE"
 
 def main(name: str, out: Path) -> int:
     """Write what students get of an assignment into the folder `out`, unless another file is there."""
-    if name not in ASSIGNMENTS:
-        print(
-            f"swin_edu: there is no assignment {name!r}; there are {', '.join(ASSIGNMENTS)}", file=sys.stderr
-        )
+    try:
+        assignment = find_assignment(name)
+    except ValueError as problem:
+        print(f"swin_edu: {problem}", file=sys.stderr)
         return 2
-    assignment = ASSIGNMENTS[name]
     path = out / assignment.source.name
     text = nbformat.writes(release(assignment)) + "\n"
     try:

@@ -35,8 +35,8 @@ Vector = tuple[float, float]
 MOST_NUMBERS = 100  # cells of a map that still have room for their numbers
 
 
-def target_and_yours(target: Rows, yours: Rows) -> Figure:
-    """Draw two maps of numbers on one scale; where their shapes agree, wrong cells have an orange frame."""
+def target_and_yours(target: Rows, yours: Rows, wrong: list[list[int]]) -> Figure:
+    """Draw two maps of numbers on one scale; orange frames mark the wrong places (row, column) of yours."""
     maps = [np.array(rows) for rows in (target, yours)]
     finite = np.concatenate([values[np.isfinite(values)] for values in maps])
     low, high = (finite.min(), finite.max()) if finite.size else (0.0, 1.0)
@@ -47,9 +47,8 @@ def target_and_yours(target: Rows, yours: Rows) -> Figure:
         place.images[0].set_clim(low, high)
         if values.size <= MOST_NUMBERS:
             write_numbers(place, values, (low + high) / 2)
-    if maps[0].shape == maps[1].shape:
-        for row, column in np.argwhere(~np.isclose(maps[1], maps[0], rtol=1e-3, atol=1e-5)):
-            box(axes[1], column + 0.04, row + 0.04, 0.92, 0.92, edgecolor=ORANGE, linewidth=1.5)
+    for row, column in wrong:
+        box(axes[1], column + 0.04, row + 0.04, 0.92, 0.92, edgecolor=ORANGE, linewidth=1.5)
     return drawn
 
 

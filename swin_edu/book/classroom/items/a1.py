@@ -1,6 +1,7 @@
 """Assignment 1: patches and windows."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from einops import rearrange
@@ -197,6 +198,13 @@ def window_cases(generator: Generator) -> list[Arguments]:
     ]
 
 
+def laid(pattern: str) -> Callable:
+    """Return a function that lays windows by a pattern."""
+    return lambda windows, height, width, rows, columns: rearrange(
+        windows, pattern, h=rows // height, w=columns // width, m=height
+    )
+
+
 RECTANGULAR_REVERSE = Item(
     rectangular_reverse,
     window_cases,
@@ -211,37 +219,27 @@ RECTANGULAR_REVERSE = Item(
         Mistake(
             "windows laid by columns",
             "You lay the windows column by column; they are listed row by row.",
-            lambda windows, height, width, rows, columns: rearrange(
-                windows, "(b w h) (m n) c -> b (h m) (w n) c", h=rows // height, w=columns // width, m=height
-            ),
+            laid("(b w h) (m n) c -> b (h m) (w n) c"),
         ),
         Mistake(
             "tokens laid by columns",
             "Inside a window you lay the tokens down its columns; they are listed row by row.",
-            lambda windows, height, width, rows, columns: rearrange(
-                windows, "(b h w) (n m) c -> b (h m) (w n) c", h=rows // height, w=columns // width, m=height
-            ),
+            laid("(b h w) (n m) c -> b (h m) (w n) c"),
         ),
         Mistake(
             "rows and columns exchanged",
             "Your maps are transposed: rows come before columns.",
-            lambda windows, height, width, rows, columns: rearrange(
-                windows, "(b h w) (m n) c -> b (w n) (h m) c", h=rows // height, w=columns // width, m=height
-            ),
+            laid("(b h w) (m n) c -> b (w n) (h m) c"),
         ),
         Mistake(
             "tokens far apart",
             "You spread each window over the whole map; in `(h m)` the window's number comes first.",
-            lambda windows, height, width, rows, columns: rearrange(
-                windows, "(b h w) (m n) c -> b (m h) (n w) c", h=rows // height, w=columns // width, m=height
-            ),
+            laid("(b h w) (m n) c -> b (m h) (n w) c"),
         ),
         Mistake(
             "images mixed",
             "You take the images as the last count; all windows of the first image come first: `(b h w)`.",
-            lambda windows, height, width, rows, columns: rearrange(
-                windows, "(h w b) (m n) c -> b (h m) (w n) c", h=rows // height, w=columns // width, m=height
-            ),
+            laid("(h w b) (m n) c -> b (h m) (w n) c"),
         ),
     ),
     (reverse_by_reshape, reverse_by_slices),

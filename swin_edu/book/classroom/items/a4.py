@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import torch
 from einops import rearrange
@@ -973,6 +975,11 @@ def swin_cases(generator: Generator) -> list[Arguments]:
     return cases
 
 
+def scores_with(images: Tensor, weights: dict[str, Tensor], *sizes: Any, moved: str) -> Tensor:
+    """Return the scores of a model that moves its windows in another way."""
+    return scores_of(tokens_with(images, weights, *sizes, moved=moved), weights)
+
+
 TINY_SWIN = Item(
     tiny_swin,
     swin_cases,
@@ -980,37 +987,27 @@ TINY_SWIN = Item(
         Mistake(
             "no windows moved",
             "Your blocks never move their windows; every second block of a stage does.",
-            lambda images, weights, *sizes: scores_of(
-                tokens_with(images, weights, *sizes, moved="none"), weights
-            ),
+            partial(scores_with, moved="none"),
         ),
         Mistake(
             "all windows moved",
             "All your blocks move their windows; the first of a stage does not, then they take turns.",
-            lambda images, weights, *sizes: scores_of(
-                tokens_with(images, weights, *sizes, moved="all"), weights
-            ),
+            partial(scores_with, moved="all"),
         ),
         Mistake(
             "moved blocks first",
             "Your stages begin with moved windows; they begin with windows that are not moved.",
-            lambda images, weights, *sizes: scores_of(
-                tokens_with(images, weights, *sizes, moved="even"), weights
-            ),
+            partial(scores_with, moved="even"),
         ),
         Mistake(
             "turns counted across stages",
             "You count blocks through the whole model; the count begins anew in every stage.",
-            lambda images, weights, *sizes: scores_of(
-                tokens_with(images, weights, *sizes, moved="counted on"), weights
-            ),
+            partial(scores_with, moved="counted on"),
         ),
         Mistake(
             "moved by one token",
             "Windows move by half their side, so a window of 4 by 2 tokens.",
-            lambda images, weights, *sizes: scores_of(
-                tokens_with(images, weights, *sizes, moved="by one"), weights
-            ),
+            partial(scores_with, moved="by one"),
         ),
         Mistake(
             "norm after the mean",
@@ -1041,9 +1038,7 @@ TINY_SWIN = Item(
         Mistake(
             "half a window rounded up",
             "Half of 3 is 1 here: round down.",
-            lambda images, weights, *sizes: scores_of(
-                tokens_with(images, weights, *sizes, moved="rounded up"), weights
-            ),
+            partial(scores_with, moved="rounded up"),
         ),
         Mistake(
             "first window for all stages",
