@@ -220,19 +220,26 @@ def test_masks_are_those_of_pycocotools(tmp_path, capsys):
     assert overlaps > 100
 
 
-@pytest.mark.parametrize("nothing", [None, []])
-def test_an_object_without_mask_leaves_its_box_unknown(tmp_path, nothing):
+@pytest.mark.parametrize("nothing", [{}, {"segmentation": None}, {"segmentation": []}])
+@pytest.mark.parametrize(
+    ("bbox", "inside"),
+    [
+        ([20, -3, 100, 8], [20, 0, 32, 5]),
+        ([-3, 20, 7, 1e300], [0, 20, 4, 32]),
+        ([-1e9] * 2 + [2e9] * 2, [0, 0, 32, 32]),
+    ],
+)
+def test_an_object_without_mask_leaves_its_box_unknown(tmp_path, nothing, bbox, inside):
     scenes = some_scenes(0, 1)
     write_coco(tmp_path, scenes, scenes)
-    entry = {"image_id": 5, "category_id": 7, "bbox": [20, -3, 100, 8]}
-    if nothing is not None:
-        entry["segmentation"] = nothing
+    entry = {"image_id": 5, "category_id": 7, "bbox": bbox, **nothing}
     change_coco(tmp_path, lambda lists: lists.update(annotations=[entry]), "train2017")
     found = coco(tmp_path, SIDE).training
+    x0, y0, x1, y1 = inside
     wanted = torch.zeros(SIDE, SIDE, dtype=torch.uint8)
-    wanted[:5, 20:] = UNKNOWN
+    wanted[y0:y1, x0:x1] = UNKNOWN
     assert torch.equal(found.pixels[0], wanted)
-    assert found.boxes.tolist() == [[[20, 0, 32, 5]]] and found.labels.tolist() == [[sorted(IDS).index(7)]]
+    assert found.boxes.tolist() == [[inside]] and found.labels.tolist() == [[sorted(IDS).index(7)]]
 
 
 @given(some.lists(some.integers(0, 70_000), min_size=1, max_size=9))
@@ -418,6 +425,8 @@ COCO_MISTAKES = {
     "polygon of 7 numbers": (segmentation([[1, 2, 3, 4, 5, 6, 7]]), 23, SEGMENT),
     "polygon with text": (segmentation([[1, 2, 3, 4, 5, "6"]]), 23, SEGMENT),
     "polygon far right": (segmentation([[1, 2, 61, 4, 5, 6]]), 23, SEGMENT),
+    "polygon far left": (segmentation([[1, 2, -31, 4, 5, 6]]), 23, SEGMENT),
+    "polygon far below": (segmentation([[1, 2, 3, 4, 5, 41]]), 23, SEGMENT),
     "polygon far above": (segmentation([[1, 2, 3, 4, 5, -21]]), 23, SEGMENT),
     "second polygon": (segmentation([[1, 2, 3, 4, 5, 6], []]), 23, SEGMENT),
     "runs for another size": (segmentation({"size": [30, 20], "counts": [600]}), 23, SEGMENT),
