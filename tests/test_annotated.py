@@ -528,7 +528,8 @@ def check_pictures(read, picture, named, sized):
     rng = np.random.default_rng(0)
     Image.fromarray(rng.integers(0, 256, (20, 30, 3), dtype=np.uint8)).save(picture)
     noise = picture.read_bytes()
-    for data in (noise[: len(noise) // 2], b"%!PS", b""):
+    Image.new("RGB", (30, 20)).save(picture, format="PCX")  # Pillow reads it, `load_image` does not
+    for data in (noise[: len(noise) // 2], picture.read_bytes(), b"%!PS", b""):
         picture.write_bytes(data)
         with pytest.raises(ValueError) as caught:
             read()
