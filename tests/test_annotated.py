@@ -14,9 +14,11 @@ from pycocotools import mask as runs
 from pycocotools.coco import COCO
 
 from swin_edu.book import annotated
-from swin_edu.book.annotated import VOC_CLASSES, coco, fitted, load_annotated, scenes_of_objects, voc
+from swin_edu.book.annotated import fitted, load_annotated, scaled, scenes_of_objects
+from swin_edu.book.coco import _File, _Place, _unpacked, coco
 from swin_edu.book.datasets import MOST_SCENES
 from swin_edu.book.scenes import CLASSES, draw_scene
+from swin_edu.book.voc import VOC_CLASSES, voc
 from swin_edu.tasks.annotated import NOBODY, UNKNOWN
 
 SIDE = 32
@@ -242,11 +244,28 @@ def test_an_object_without_mask_leaves_its_box_unknown(tmp_path, nothing, bbox, 
     assert found.boxes.tolist() == [[inside]] and found.labels.tolist() == [[sorted(IDS).index(7)]]
 
 
+@pytest.mark.parametrize(
+    "bbox", [[5, 6, 7, 0], [5, 6, 0, 8.5], [5, 6, 0, 0], [30, 0.5, 0, 20], [1e300, -1e300, 1, 0]]
+)
+@pytest.mark.parametrize("given", [None, [[5, 6, 12, 6, 12, 14]], lengths(np.eye(20, 30, dtype=np.uint8))])
+def test_an_object_of_width_or_height_0_is_unknown(small, bbox, given):
+    """Two objects of COCO's train2017 have height 0."""
+    other = {"image_id": 4, "category_id": 1, "bbox": [0, 0, 10, 10], "segmentation": [[0, 0, 10, 0, 10, 10]]}
+    flat = {**other, "bbox": bbox, "segmentation": given}
+    change_coco(small, lambda lists: lists.update(annotations=[flat, other]))
+    found = coco(small, 30).training
+    assert found.labels.tolist() == [[NOBODY], [0]] and found.boxes[1].tolist() == [[0, 0, 10, 10]]
+    crowd = {**flat, "bbox": [0, 0, 1, 1], "iscrowd": 1}
+    change_coco(small, lambda lists: lists.update(annotations=[other] if given is None else [crowd, other]))
+    check_same(found, coco(small, 30).training)
+    assert (found.pixels[1, :20] == UNKNOWN).any() == (given is not None)
+
+
 @given(some.lists(some.integers(0, 70_000), min_size=1, max_size=9))
 def test_compressed_runs_are_decoded(counts):
     total = sum(counts)
     packed = runs.frPyObjects({"size": [1, total], "counts": counts}, 1, total)
-    assert annotated._unpacked(packed["counts"].decode()) == counts
+    assert _unpacked(packed["counts"].decode()) == counts
 
 
 VALUES = some.recursive(
@@ -272,7 +291,7 @@ def test_the_line_of_an_entry_is_found(entries, before, after, indent, data):
         {**lists, "list": [*entries[:number], "the mark", *entries[number + 1 :]]}, indent=indent
     )
     line = next(n for n, text in enumerate(marked.split("\n"), start=1) if '"the mark"' in text)
-    place = annotated._Coco("f.json", text, json.loads(text)).place("list", number)
+    place = str(_Place(_File("f.json", text, json.loads(text)), "list", number))
     assert place.startswith(f"'f.json', line {line}: list[{number}]")
 
 
@@ -314,7 +333,7 @@ def segmentation(value):
 
 
 OBJECT = "annotations[0] (id 17)"
-BOX = "give 4 finite numbers: x, y, width and height, the last two above 0"
+BOX = "give 4 finite numbers: x, y, width and height, the last two not below 0"
 OUTSIDE = "has a box of which nothing lies in the 30 × 20 pixels of its picture; mend or remove it"
 SEGMENT = (
     f"{OBJECT} has a segmentation that is malformed; give polygons of 3 or more points near the picture, "
@@ -400,7 +419,7 @@ COCO_MISTAKES = {
         23,
         f"{OBJECT} has bbox [-inf, 2, 3, 3]; {BOX}",
     ),
-    "width 0": (put("annotations", 0, bbox=[1, 2, 0, 3]), 23, f"{OBJECT} has bbox [1, 2, 0, 3]; {BOX}"),
+    "width -1": (put("annotations", 0, bbox=[1, 2, -1, 3]), 23, f"{OBJECT} has bbox [1, 2, -1, 3]; {BOX}"),
     "height -1": (put("annotations", 0, bbox=[1, 2, 3, -1]), 23, f"{OBJECT} has bbox [1, 2, 3, -1]; {BOX}"),
     "right": (put("annotations", 0, bbox=[30, 2, 3, 3]), 23, f"{OBJECT} {OUTSIDE}"),
     "left": (put("annotations", 0, bbox=[-3, 2, 3, 3]), 23, f"{OBJECT} {OUTSIDE}"),
@@ -465,10 +484,20 @@ def test_categories_that_differ_are_refused(small):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        (b'{\n"images": [1,\n2 3]}', ", line 3: it is not JSON (Expecting ',' delimiter); mend it"),
-        (b"", ", line 1: it is not JSON (Expecting value); mend it"),
-        (b'{}\n{"images": []}', ", line 2: it is not JSON (Extra data); mend it"),
-        (b'{\n"images\xff": []}', ", line 2: it is not in UTF-8; save it in that encoding"),
+        (
+            b'{\n"images": [1,\n2 3]}',
+            ", line 3: it is not JSON in UTF-8 (Expecting ',' delimiter: line 3 column 3 (char 18)); mend it",
+        ),
+        (b"", ", line 1: it is not JSON in UTF-8 (Expecting value: line 1 column 1 (char 0)); mend it"),
+        (
+            b'{}\n{"images": []}',
+            ", line 2: it is not JSON in UTF-8 (Extra data: line 2 column 1 (char 3)); mend it",
+        ),
+        (
+            b'{\n"images\xff": []}',
+            ", line 2: it is not JSON in UTF-8 ('utf-8' codec can't decode byte 0xff in position 9: "
+            "invalid start byte); mend it",
+        ),
         (b"[1]", ", line 1: it holds no list 'categories'; give an object with that list"),
     ],
 )
@@ -482,7 +511,7 @@ def test_what_is_no_json_is_refused(small, text, sentence):
 def test_too_deep_and_too_long_is_refused(small, text):
     path = small / "annotations/instances_train.json"
     path.write_text(text)
-    with pytest.raises(ValueError, match=r"cannot be read as JSON \(.*\); export it again$") as caught:
+    with pytest.raises(ValueError, match=r", line 1: it is not JSON in UTF-8 \(.*\); mend it$") as caught:
         coco(small)
     assert str(caught.value).startswith(repr(str(path))) and "\n" not in str(caught.value)
 
@@ -519,12 +548,12 @@ def test_a_missing_picture_is_named(small, name):
     refused(lambda: coco(small), FileNotFoundError, f"{str(path)!r}, line 15: images[1] (id 2) {sentence}")
 
 
-def check_pictures(read, picture, named, sized):
+def check_pictures(read, picture, named):
     """See that a picture of another size, one cut short and no picture are refused."""
     whole, shown = picture.read_bytes(), repr(str(picture))
     Image.new("RGB", (30, 21)).save(picture)
-    size = f"gives a size of 30 × 20 pixels, but the picture {shown} has 30 × 21; "
-    refused(read, ValueError, f"{sized} {size}put the picture there that was annotated")
+    size = "which has 30 × 21 pixels, not 30 × 20 as is said; put the one there that was annotated"
+    refused(read, ValueError, f"{named} names the picture {shown}, {size}")
     rng = np.random.default_rng(0)
     Image.fromarray(rng.integers(0, 256, (20, 30, 3), dtype=np.uint8)).save(picture)
     noise = picture.read_bytes()
@@ -542,7 +571,15 @@ def check_pictures(read, picture, named, sized):
 
 def test_pictures_of_coco_are_checked(small):
     place = f"{str(small / 'annotations/instances_train.json')!r}, line 1: images[0] (id 4)"
-    check_pictures(lambda: coco(small), small / "train/a.png", place, place)
+    check_pictures(lambda: coco(small), small / "train/a.png", place)
+
+
+@pytest.mark.parametrize("read", [coco, voc])
+def test_no_warning_of_pillow_reaches_the_reader(small, devkit, monkeypatch, read):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)  # of more it warns, of twice as many it raises
+    with pytest.warns(Image.DecompressionBombWarning):
+        Image.open(small / "train/a.png").close()
+    read(small if read is coco else devkit)
 
 
 def test_coco_needs_one_file_for_each_part(small):
@@ -653,7 +690,7 @@ XML = [
     ("<width>30</width>", "", 3, "<size> holds no <width>; add it"),
     ("<width>30</width>", "<width>x</width>", 4, "<width> holds 'x'; give a number from 1"),
     ("<height>20</height>", "<height>0</height>", 5, "<height> holds '0'; give a number from 1"),
-    ("<height>20</height>", "<height>20.5</height>", 3, None),
+    ("<height>20</height>", "<height>20.5</height>", 2, None),
     ("<filename>train_001.png</filename>", "", 1, "<annotation> holds no <filename>; add it"),
     ("<name>dog</name>", "", 8, "<object> holds no <name>; add it"),
     ("<name>dog</name>", "<name>Dog</name>", 9, f"<name> is 'Dog'; give one of {', '.join(VOC_CLASSES)}"),
@@ -703,8 +740,8 @@ def test_mistakes_in_xml_are_named(devkit, old, new, line, sentence):
     path.write_text(path.read_text().replace(old, new, 1))
     picture = repr(str(devkit / "JPEGImages/train_001.png"))
     sentence = sentence or (
-        f"<size> gives a size of 30 × 20.5 pixels, but the picture {picture} has 30 × 20; "
-        "put the picture there that was annotated"
+        f"<filename> names the picture {picture}, which has 30 × 20 pixels, not 30 × 20.5 as is said; "
+        "put the one there that was annotated"
     )
     sentence = sentence.replace("{folder!r}", repr(str(devkit / "JPEGImages")))
     refused(lambda: voc(devkit), ValueError, f"{str(path)!r}, line {line}: {sentence}")
@@ -724,7 +761,7 @@ def test_entities_cannot_grow(devkit):
 def test_pictures_of_voc_are_checked(devkit):
     place = f"{str(devkit / 'Annotations/train_001.xml')!r}, line "
     picture = devkit / "JPEGImages/train_001.png"
-    check_pictures(lambda: voc(devkit), picture, f"{place}2: <filename>", f"{place}3: <size>")
+    check_pictures(lambda: voc(devkit), picture, f"{place}2: <filename>")
     picture.unlink()
     refused(
         lambda: voc(devkit),
@@ -752,13 +789,13 @@ def test_masks_of_voc_are_checked(devkit):
     refused(
         lambda: voc(devkit),
         ValueError,
-        f"{listed} has 20 × 30 pixels, not 30 × 20; put that of the picture there",
+        f"{listed} has 20 × 30 pixels of mode P; give 30 × 20 with a palette (P) or in grey (L)",
     )
     Image.new("RGB", (30, 20)).save(path)
     refused(
         lambda: voc(devkit),
         ValueError,
-        f"{listed} is of mode RGB; save it with a palette (P) or in grey (L)",
+        f"{listed} has 30 × 20 pixels of mode RGB; give 30 × 20 with a palette (P) or in grey (L)",
     )
     path.write_bytes(b"none")
     with pytest.raises(ValueError, match="which cannot be read whole .*; save or copy it again$") as caught:
@@ -844,7 +881,7 @@ def test_boxes_fit_what_is_in_the_picture(width, height, size, data):
     ImageDraw.Draw(picture).rectangle((x0, y0, x1 - 1, y1 - 1), fill=255)
     found, scale = fitted(picture, size)
     assert torch.equal(found[0], found[1]) and torch.equal(found[0], found[2])
-    box = annotated._scaled((x0, y0, x1, y1), width, height, size, lambda: "")
+    box = scaled((x0, y0, x1, y1), (width, height), size, "")
     assert box == pytest.approx([x0 * scale, y0 * scale, x1 * scale, y1 * scale])
     around, at = max(1, scale), torch.arange(size) + 0.5  # bilinear light reaches as far
     near = [(at > box[k] - around) & (at < box[k + 2] + around) for k in (0, 1)]

@@ -177,7 +177,7 @@ def _decode(stream: BinaryIO, shown: str, size: int | None) -> Image.Image:
             if size is not None:
                 picture.draft(None, (2 * size, 2 * size))  # 108 megapixels in 30 ms
             picture.load()  # here, so that no error of the pixels is taken for one of the EXIF
-            return _to_rgb(picture)
+            return to_rgb(picture)
     except UnidentifiedImageError:
         kind = next((kind for start, kind in SIGNATURES if re.match(start, head, re.DOTALL)), "no picture")
         raise ValueError(f"{shown} cannot be read: it seems to be {kind}; use {', '.join(FORMATS)}") from None
@@ -188,7 +188,8 @@ def _decode(stream: BinaryIO, shown: str, size: int | None) -> Image.Image:
         raise ValueError(f"{shown} cannot be read whole ({_reason(error)}); save or copy it again") from error
 
 
-def _to_rgb(picture: Image.Image) -> Image.Image:
+def to_rgb(picture: Image.Image) -> Image.Image:
+    """Return a picture upright, in sRGB and over white, as `load_image` says; it may change the one given."""
     profile = picture.info.get("icc_profile")
     with suppress(Exception):  # unreadable EXIF says nothing about which side is up
         ImageOps.exif_transpose(picture, in_place=True)
