@@ -1,4 +1,4 @@
-"""Checks of the exercises of chapters 9 to 13."""
+"""Checks of the exercises of chapters 9 to 14."""
 
 import math
 from functools import partial
@@ -799,4 +799,462 @@ NEAREST_ONLY = Item(
 )
 
 
-ITEMS = (COUNT_KINDS, TO_MAP, MIXED, ATTENTION_ONLY, VIT_PRODUCTS, CAUSAL, NEAREST_ONLY)
+def box_iou(one: Tensor, other: Tensor) -> Tensor:
+    """Return the IoU of all pairs of boxes: the area of their intersection by that of their union.
+
+    Shape: (N, 4), (K, 4) -> (N, K)
+    A box is x0, y0, x1, y1, with x0 < x1 and y0 < y1. Boxes that do not meet have 0.
+    """
+    (x0, y0, x1, y1), (u0, v0, u1, v1) = one.T[:, :, None], other.T
+    across = (torch.minimum(x1, u1) - torch.maximum(x0, u0)).clamp(min=0)
+    both = across * (torch.minimum(y1, v1) - torch.maximum(y0, v0)).clamp(min=0)
+    return both / ((x1 - x0) * (y1 - y0) + (u1 - u0) * (v1 - v0) - both)
+
+
+def iou_pair_by_pair(one: Tensor, other: Tensor) -> Tensor:
+    result = torch.zeros(len(one), len(other))
+    for row, (x0, y0, x1, y1) in enumerate(one.tolist()):
+        for column, (u0, v0, u1, v1) in enumerate(other.tolist()):
+            across, down = min(x1, u1) - max(x0, u0), min(y1, v1) - max(y0, v0)
+            if across > 0 and down > 0:
+                areas = (x1 - x0) * (y1 - y0) + (u1 - u0) * (v1 - v0)
+                result[row, column] = across * down / (areas - across * down)
+    return result
+
+
+def iou_by_corners(one: Tensor, other: Tensor) -> Tensor:
+    low = torch.max(one[:, None, :2], other[None, :, :2])
+    high = torch.min(one[:, None, 2:], other[None, :, 2:])
+    both = torch.relu(high - low).prod(dim=2)
+    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(dim=1) for boxes in (one, other)]
+    return both / (areas[0].unsqueeze(1) + areas[1].unsqueeze(0) - both)
+
+
+def random_boxes(generator: Generator, count: int, size: float) -> Tensor:
+    """Draw boxes in a square, of a tenth of its side to nearly half."""
+    sides = size * (0.1 + 0.35 * torch.rand(count, 2, generator=generator))
+    low = (size - sides) * torch.rand(count, 2, generator=generator)
+    return torch.cat([low, low + sides], dim=1)
+
+
+def pair_cases(generator: Generator) -> list[Arguments]:
+    """Draw boxes, after some that are equal, nested, touching, and apart along one axis and along both."""
+    one = torch.tensor([[0.0, 0, 4, 4], [2, 2, 6, 4]])
+    other = torch.tensor([[0.0, 0, 4, 4], [1, 1, 3, 2], [4, 0, 8, 4], [9, 1, 10, 3], [7, 7, 9, 10]])
+    sizes = ((4, 4, 1.0), (5, 3, 30.0), (1, 6, 8.0), (7, 1, 8.0))
+    drawn = [[random_boxes(generator, count, size) for count in (n, k)] for n, k, size in sizes]
+    return [(one, other), *((first, second) for first, second in drawn)]
+
+
+def lengths(one: Tensor, other: Tensor) -> Tensor:
+    """Return how far each pair of boxes overlaps across and down, below 0 where they are apart."""
+    return torch.minimum(one[:, None, 2:], other[:, 2:]) - torch.maximum(one[:, None, :2], other[:, :2])
+
+
+def area(boxes: Tensor) -> Tensor:
+    return (boxes[..., 2:] - boxes[..., :2]).prod(-1)
+
+
+def over_union(both: Tensor, one: Tensor, other: Tensor) -> Tensor:
+    return both / (area(one)[:, None] + area(other) - both)
+
+
+def shared(one: Tensor, other: Tensor) -> Tensor:
+    return lengths(one, other).clamp(min=0).prod(-1)
+
+
+def hull(one: Tensor, other: Tensor) -> Tensor:
+    """Return the area of the smallest box around each pair."""
+    far = torch.maximum(one[:, None, 2:], other[:, 2:]) - torch.minimum(one[:, None, :2], other[:, :2])
+    return far.prod(-1)
+
+
+def row_by_row(one: Tensor, other: Tensor) -> Tensor:
+    low, high = torch.maximum(one[:, :2], other[:, :2]), torch.minimum(one[:, 2:], other[:, 2:])
+    both = (high - low).clamp(min=0).prod(-1)
+    return both / (area(one) + area(other) - both)
+
+
+BOX_IOU = Item(
+    box_iou,
+    pair_cases,
+    (
+        Mistake(
+            "negative lengths",
+            "Where boxes are apart, the length that they share is negative; make it 0.",
+            lambda one, other: over_union(lengths(one, other).prod(-1), one, other),
+        ),
+        Mistake(
+            "product made 0 instead of its lengths",
+            "Of boxes apart along both axes, both lengths are negative and the area is positive again; "
+            "make each length 0 before you multiply.",
+            lambda one, other: over_union(lengths(one, other).prod(-1).clamp(min=0), one, other),
+        ),
+        Mistake(
+            "intersection counted twice",
+            "The sum of both areas counts the intersection twice; take it off once for the union.",
+            lambda one, other: shared(one, other) / (area(one)[:, None] + area(other)),
+        ),
+        Mistake(
+            "share of the first box",
+            "You divide by the area of the first box; divide by that of the union.",
+            lambda one, other: shared(one, other) / area(one)[:, None],
+        ),
+        Mistake(
+            "share of the smaller box",
+            "You divide by the smaller area; divide by that of the union.",
+            lambda one, other: shared(one, other) / torch.minimum(area(one)[:, None], area(other)),
+        ),
+        Mistake(
+            "hull instead of union",
+            "You divide by the box around both; the union is only what the two cover.",
+            lambda one, other: shared(one, other) / hull(one, other),
+        ),
+        Mistake(
+            "hull instead of intersection",
+            "An intersection begins at the larger of both beginnings and ends at the smaller of both ends.",
+            lambda one, other: over_union(hull(one, other), one, other),
+        ),
+        Mistake(
+            "widths and heights",
+            "You read x0, y0, width, height; the last two numbers are x1 and y1.",
+            lambda one, other: box_iou(
+                *(torch.cat([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], 1) for boxes in (one, other))
+            ),
+        ),
+        Mistake(
+            "one pixel more",
+            "You add 1 to each side. Here x1 and y1 are where a box ends: its width is x1 - x0.",
+            lambda one, other: box_iou(*(boxes + torch.tensor([0, 0, 1, 1]) for boxes in (one, other))),
+        ),
+        Mistake(
+            "one axis only",
+            "You compare the boxes along x only; they must overlap along y too.",
+            lambda one, other: box_iou(
+                *(boxes * torch.tensor([1, 0, 1, 0]) + torch.tensor([0, 0, 0, 1]) for boxes in (one, other))
+            ),
+        ),
+        Mistake(
+            "transposed",
+            "Your rows and columns are exchanged: a row belongs to a box of `one`.",
+            lambda one, other: box_iou(other, one),
+        ),
+        Mistake(
+            "row by row",
+            "You compare box i with box i only. Give `one` another axis, `one[:, None]`, for all pairs.",
+            row_by_row,
+        ),
+    ),
+    (iou_pair_by_pair, iou_by_corners),
+)
+
+
+def dice(named: Tensor, pixels: Tensor, classes: int) -> Tensor:
+    """Return the Dice coefficient of the ground and of each class: 2 · both / (named + meant).
+
+    Shape: (H, W), (H, W) -> (1 + classes)
+    `named` and `pixels` hold for each pixel the class that was named and the one that is meant, 0 for the
+    ground. All three are counts of pixels. A class that is neither named nor meant has 0.
+    """
+    said, meant = (F.one_hot(of.flatten(), 1 + classes).float() for of in (named, pixels))
+    both = (said * meant).sum(0)
+    return (2 * both / (said.sum(0) + meant.sum(0))).nan_to_num()
+
+
+def dice_class_by_class(named: Tensor, pixels: Tensor, classes: int) -> Tensor:
+    result = torch.zeros(1 + classes)
+    for number in range(1 + classes):
+        said, meant = named == number, pixels == number
+        if said.any() or meant.any():
+            result[number] = 2 * (said & meant).sum() / (said.sum() + meant.sum())
+    return result
+
+
+def dice_by_table(named: Tensor, pixels: Tensor, classes: int) -> Tensor:
+    kinds = 1 + classes
+    table = (kinds * pixels + named).flatten().bincount(minlength=kinds * kinds).view(kinds, kinds)
+    return 2 * table.diagonal() / (table.sum(0) + table.sum(1)).clamp(min=1)
+
+
+def dice_of_sets(named: Tensor, pixels: Tensor, classes: int) -> Tensor:
+    def places(of: Tensor, number: int) -> set[int]:
+        return {place for place, name in enumerate(of.flatten().tolist()) if name == number}
+
+    pairs = [(places(named, number), places(pixels, number)) for number in range(1 + classes)]
+    return torch.tensor([2 * len(said & meant) / max(1, len(said) + len(meant)) for said, meant in pairs])
+
+
+def pixel_cases(generator: Generator) -> list[Arguments]:
+    """Draw classes of pixels; one is never named, one never meant, then the last neither."""
+    named, pixels = torch.tensor([[[0, 1, 1], [0, 2, 4]], [[0, 0, 1], [1, 2, 3]]])
+    cases: list[Arguments] = [(named, pixels, 4)]
+    for height, width, classes in ((5, 4, 6), (3, 9, 7), (8, 8, 4), (1, 30, 5)):
+        pixels = torch.randint(0, classes - 2, (height, width), generator=generator)
+        named = torch.where(torch.rand(height, width, generator=generator) < 0.3, 0, pixels)
+        named[0, :3], pixels[0, :4] = torch.tensor([1, 1, classes - 1]), torch.tensor([0, 1, 1, classes - 2])
+        named[-1, -1], pixels[-1, -1] = 1, 0
+        cases.append((named, pixels, classes))
+    return cases
+
+
+def counts(named: Tensor, pixels: Tensor, classes: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return how many pixels of each class are named and meant, named, meant."""
+    both = named[named == pixels]
+    said, meant, both = (of.flatten().bincount(minlength=1 + classes) for of in (named, pixels, both))
+    return both, said, meant
+
+
+def share(part: Tensor, whole: Tensor) -> Tensor:
+    return part / whole.clamp(min=1)
+
+
+def dice_with_nan(named: Tensor, pixels: Tensor, classes: int) -> Tensor:
+    both, said, meant = counts(named, pixels, classes)
+    return 2 * both / (said + meant)
+
+
+def dice_as_iou(named: Tensor, pixels: Tensor, classes: int) -> Tensor:
+    both, said, meant = counts(named, pixels, classes)
+    return share(both, said + meant - both)
+
+
+def share_of_named(named: Tensor, pixels: Tensor, classes: int) -> Tensor:
+    both, said, _ = counts(named, pixels, classes)
+    return share(both, said)
+
+
+def dice_of_objects(named: Tensor, pixels: Tensor, classes: int) -> Tensor:
+    return dice(named[pixels > 0], pixels[pixels > 0], classes)
+
+
+DICE = Item(
+    dice,
+    pixel_cases,
+    (
+        Mistake(
+            "IoU instead",
+            "That is the IoU. Dice counts what both hold twice, and divides by the sum of both counts.",
+            dice_as_iou,
+        ),
+        Mistake(
+            "2 forgotten",
+            "You forgot the 2: where all is right, named + meant is 2 · both.",
+            lambda named, pixels, classes: dice(named, pixels, classes) / 2,
+        ),
+        Mistake(
+            "nan for a class that does not occur",
+            "A class that is neither named nor meant gives 0 / 0; let it have 0.",
+            dice_with_nan,
+        ),
+        Mistake(
+            "1 for a class that does not occur",
+            "A class that is neither named nor meant has 1 with you; here it has 0.",
+            lambda named, pixels, classes: dice_with_nan(named, pixels, classes).nan_to_num(nan=1.0),
+        ),
+        Mistake(
+            "ground left out",
+            "The ground, 0, comes first, before the classes.",
+            lambda named, pixels, classes: dice(named, pixels, classes)[1:],
+        ),
+        Mistake(
+            "last class left out",
+            "There are 1 + classes numbers: the ground has 0, the last class has number `classes`.",
+            lambda named, pixels, classes: dice(named, pixels, classes)[:-1],
+        ),
+        Mistake(
+            "share of what is named",
+            "You divide by the pixels named only; add those meant.",
+            share_of_named,
+        ),
+        Mistake(
+            "share of what is meant",
+            "You divide by the pixels meant only; add those named.",
+            lambda named, pixels, classes: share_of_named(pixels, named, classes),
+        ),
+        Mistake(
+            "mean of the classes",
+            "You take the mean; give the number of each class.",
+            lambda named, pixels, classes: dice(named, pixels, classes).mean(),
+        ),
+        Mistake(
+            "classes counted",
+            "You count the classes that occur; there are `classes` of them, whether they occur or not.",
+            lambda named, pixels, classes: dice(named, pixels, int(torch.maximum(named, pixels).max())),
+        ),
+        Mistake(
+            "pixels of the ground not judged",
+            "You judge the pixels of objects only. A class named on the ground is wrong too.",
+            dice_of_objects,
+        ),
+    ),
+    (dice_class_by_class, dice_by_table, dice_of_sets),
+)
+
+
+def suppress(boxes: Tensor, scores: Tensor, overlap: float) -> Tensor:
+    """Return which boxes stay, the surest first: those that no surer one that stays overlaps too much.
+
+    Shape: (N, 4), (N) -> (K)
+    Boxes are x0, y0, x1, y1. Too much is an IoU above `overlap`. The answer holds the numbers of the boxes,
+    int64. No two scores are equal.
+    """
+    apart = box_iou(boxes, boxes) <= overlap
+    stay: list[int] = []
+    for number in scores.argsort(descending=True).tolist():
+        if apart[number, stay].all():
+            stay.append(number)
+    return torch.tensor(stay, dtype=torch.int64)
+
+
+def suppress_by_striking_out(boxes: Tensor, scores: Tensor, overlap: float) -> Tensor:
+    left, stay = scores.clone(), []
+    while (left > -math.inf).any():
+        surest = int(left.argmax())
+        stay.append(surest)
+        left[iou_by_corners(boxes[surest : surest + 1], boxes)[0] > overlap] = -math.inf
+        left[surest] = -math.inf
+    return torch.tensor(stay).long()
+
+
+def suppress_all_at_once(boxes: Tensor, scores: Tensor, overlap: float) -> Tensor:
+    order = scores.sort(descending=True).indices
+    strikes = (iou_pair_by_pair(boxes[order], boxes[order]) > overlap).tril(-1)
+    stay = torch.ones(len(order), dtype=torch.bool)
+    for _ in order:  # after step k, the first k are decided
+        stay = ~(strikes & stay).any(1)
+    return order[stay]
+
+
+def answer_cases(generator: Generator) -> list[Arguments]:
+    """Draw boxes and scores, after a chain of three, equal ones, and an overlap of just as much as may be."""
+    chain = torch.tensor([[0.0, 0, 8, 4], [9, 5, 12, 9], [6, 0, 14, 4], [3, 0, 11, 4], [0, 10, 4, 12]])
+    more = torch.tensor([[0.0, 10, 4, 14], [9, 5, 12, 9]])
+    boxes = torch.cat([chain, more])
+    scores = torch.tensor([0.9, 0.3, 0.7, 0.8, 0.2, 0.6, 0.5])
+    cases: list[Arguments] = [(chain, scores[:5], 0.3), (boxes, scores, 0.5), (boxes, scores, 1.0)]
+    for count, overlap in ((12, 0.0), (30, 0.15), (25, 0.4), (1, 0.5)):
+        drawn = torch.randperm(count, generator=generator) / 64
+        cases.append((random_boxes(generator, count, 8.0), drawn + 1 / 64, overlap))
+    return cases
+
+
+def surest_first(boxes: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the order of the boxes, and the IoU of all pairs in it."""
+    order = scores.argsort(descending=True)
+    return order, box_iou(boxes[order], boxes[order])
+
+
+def against_all(boxes: Tensor, scores: Tensor, overlap: float) -> Tensor:
+    order, pairs = surest_first(boxes, scores)
+    return order[~(pairs > overlap).tril(-1).any(1)]
+
+
+def against_the_first(boxes: Tensor, scores: Tensor, overlap: float) -> Tensor:
+    order, pairs = surest_first(boxes, scores)
+    struck = pairs[:, :1].flatten() > overlap
+    struck[:1] = False
+    return order[~struck]
+
+
+def against_the_last(boxes: Tensor, scores: Tensor, overlap: float) -> Tensor:
+    order, pairs = surest_first(boxes, scores)
+    stay: list[int] = []
+    for number in range(len(order)):
+        if not stay or pairs[number, stay[-1]] <= overlap:
+            stay.append(number)
+    return order[stay]
+
+
+def struck_at_equality(boxes: Tensor, scores: Tensor, overlap: float) -> Tensor:
+    return suppress(boxes, scores, math.nextafter(overlap, -1) - 1e-6)
+
+
+SUPPRESS = Item(
+    suppress,
+    answer_cases,
+    (
+        Mistake(
+            "compared with boxes that are gone",
+            "You compare with all surer boxes. One that is gone itself no longer drives others out.",
+            against_all,
+        ),
+        Mistake(
+            "compared with the surest only",
+            "You only take out what overlaps the surest box; go on with the next that is left.",
+            against_the_first,
+        ),
+        Mistake(
+            "compared with the last one only",
+            "You compare with the last box that stayed; compare with all that stayed.",
+            against_the_last,
+        ),
+        Mistake(
+            "least sure first",
+            "You begin with the lowest score; begin with the highest.",
+            lambda boxes, scores, overlap: suppress(boxes, -scores, overlap),
+        ),
+        Mistake(
+            "in the order of the boxes",
+            "You go through the boxes as they come; sort them by their scores first.",
+            lambda boxes, scores, overlap: suppress(boxes, -torch.arange(len(boxes)), overlap),
+        ),
+        Mistake(
+            "numbers sorted",
+            "The right boxes stay, but give them by their scores, the surest first.",
+            lambda boxes, scores, overlap: suppress(boxes, scores, overlap).sort().values,
+        ),
+        Mistake(
+            "numbers in the sorted list",
+            "Your numbers count the sorted boxes; give those that the boxes had before you sorted them.",
+            lambda boxes, scores, overlap: suppress(
+                boxes[scores.argsort(descending=True)], -torch.arange(len(boxes)), overlap
+            ),
+        ),
+        Mistake(
+            "gone at equality",
+            "A box goes when its IoU is above `overlap`; one of just as much stays.",
+            struck_at_equality,
+        ),
+        Mistake(
+            "true and false instead of numbers",
+            "You say of each box whether it stays; give the numbers of those that do.",
+            lambda boxes, scores, overlap: torch.isin(
+                torch.arange(len(boxes)), suppress(boxes, scores, overlap)
+            ),
+        ),
+        Mistake(
+            "boxes instead of numbers",
+            "You give the boxes that stay; give their numbers.",
+            lambda boxes, scores, overlap: boxes[suppress(boxes, scores, overlap)],
+        ),
+        Mistake(
+            "those that go",
+            "You give the boxes that go; give those that stay.",
+            lambda boxes, scores, overlap: (order := scores.argsort(descending=True))[
+                ~torch.isin(order, suppress(boxes, scores, overlap))
+            ],
+        ),
+        Mistake(
+            "chosen by score",
+            "You compare the scores with `overlap`; compare the IoU of the boxes.",
+            lambda boxes, scores, overlap: (order := scores.argsort(descending=True))[
+                scores[order] > overlap
+            ],
+        ),
+    ),
+    (suppress_by_striking_out, suppress_all_at_once),
+)
+
+
+ITEMS = (
+    COUNT_KINDS,
+    TO_MAP,
+    MIXED,
+    ATTENTION_ONLY,
+    VIT_PRODUCTS,
+    CAUSAL,
+    NEAREST_ONLY,
+    BOX_IOU,
+    DICE,
+    SUPPRESS,
+)
