@@ -686,6 +686,14 @@ def test_difficult_objects_are_left_out_and_boxes_are_cut(devkit):
     assert found.boxes[1].tolist() == [[5, 6, 12, 14], [0, 2, 30, 20]]
 
 
+def test_space_around_a_text_does_no_harm(devkit):
+    path, before = devkit / "Annotations/train_001.xml", voc(devkit).training
+    path.write_text(
+        path.read_text().replace(">dog<", ">\n dog\t<").replace(">train_001.png<", "> train_001.png\n<")
+    )
+    check_same(voc(devkit).training, before)
+
+
 XML = [
     ("<width>30</width>", "", 3, "<size> holds no <width>; add it"),
     ("<width>30</width>", "<width>x</width>", 4, "<width> holds 'x'; give a number from 1"),
