@@ -22,10 +22,12 @@ from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 from swin_edu.book import explorers
+from swin_edu.book.annotated import scenes_of_objects
 from swin_edu.book.datasets import digits
 from swin_edu.book.explorers.base import STATE_MIME, Explorer
 from swin_edu.book.images import sample_image
 from swin_edu.book.site import enliven, live_module
+from swin_edu.book.trained import trained
 from swin_edu.insight import look_inside
 from swin_edu.model import SwinTransformer
 from swin_edu.training import RECIPES, small_swin
@@ -228,6 +230,8 @@ def example(name: str) -> Explorer:
         given |= seen_pictures()
     if name == "Moves":
         given |= read_digits()
+    if name == "Objects":
+        given |= seen_scenes()
     return kind(**{key: given[key] for key in inspect.signature(kind).parameters if key in given})
 
 
@@ -250,6 +254,12 @@ def read_digits() -> dict:
     model = small_swin(replace(RECIPES["digits"], channels=8, heads=(1, 2)), 10)
     images, labels = digits().held_out
     return {"model": model, "images": images[:60], "labels": labels[:60]}
+
+
+def seen_scenes() -> dict:
+    """Return six scenes, and the book's detector and segmenter."""
+    images = scenes_of_objects(1, 6).held_out.images
+    return {"images": images, "detector": trained("detection"), "segmenter": trained("segmentation")}
 
 
 def load(page: Page, script: str, names: list[str]) -> None:

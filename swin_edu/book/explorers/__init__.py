@@ -6,6 +6,7 @@ from swin_edu.book.explorers.attention import Attention
 from swin_edu.book.explorers.block import Block
 from swin_edu.book.explorers.moves import Moves
 from swin_edu.book.explorers.neighbours import Neighbours
+from swin_edu.book.explorers.objects import Objects
 from swin_edu.book.explorers.overview import Overview
 from swin_edu.book.explorers.patches import Patches
 from swin_edu.book.explorers.position import Position
@@ -24,6 +25,7 @@ __all__ = [
     "Block",
     "Moves",
     "Neighbours",
+    "Objects",
     "Overview",
     "Patches",
     "Position",

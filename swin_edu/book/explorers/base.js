@@ -268,3 +268,53 @@ function mark(context, x, y, width, height, thickness = 2.5) {
     context.strokeRect(x, y, width, height);
   }
 }
+
+/* Pixels of the canvas for one of the picture; it fits into the panel { left, top, side } with its longer side. */
+const scaleIn = (panel, photo) => panel.side / Math.max(photo.width, photo.height);
+
+/* A token as a rectangle on a panel: [x, y, width, height]; tokens at the border may be cut. */
+function tokenIn(panel, key, photo, { width, stride }) {
+  const scale = scaleIn(panel, photo), x = (key % width) * stride, y = Math.floor(key / width) * stride;
+  return [panel.left + x * scale, panel.top + y * scale, Math.min(stride, photo.width - x) * scale, Math.min(stride, photo.height - y) * scale];
+}
+
+/* The picture, darker outside the window of one token, whose tokens get the colours `color(j)`, if any.
+ * `found` tells of the map: { keys, the numbers of the tokens in the window, -1 for none, width, stride }. */
+const DARK = 0.6, HEAT = 0.7; // shares of the picture outside the window, and of the weights' colours inside
+function litWindow(context, panel, photo, found, color) {
+  const scale = scaleIn(panel, photo), { width, stride } = found;
+  context.drawImage(photo, panel.left, panel.top, photo.width * scale, photo.height * scale);
+  context.fillStyle = `rgba(0,0,0,${1 - DARK})`;
+  context.fillRect(panel.left, panel.top, photo.width * scale, photo.height * scale);
+  found.keys.forEach((key, j) => {
+    if (key < 0) return;
+    const [x, y, w, h] = tokenIn(panel, key, photo, found);
+    context.drawImage(photo, (key % width) * stride, Math.floor(key / width) * stride, w / scale, h / scale, x, y, w, h);
+    const heat = color(j);
+    if (!heat) return;
+    context.fillStyle = `rgba(${heat.map(Math.round).join(",")},${HEAT})`;
+    context.fillRect(x, y, w, h);
+  });
+}
+
+/* The window's border, what is masked, where `found.allowed` is not true, and the token itself. */
+function windowFrame(context, panel, photo, found, { row, column }) {
+  const { keys, allowed, width } = found, inside = new Set(keys.filter((key) => key >= 0));
+  const edges = new Path2D();
+  keys.forEach((key, j) => {
+    if (key < 0) return;
+    const [x, y, w, h] = tokenIn(panel, key, photo, found);
+    if (!allowed[j]) hatch(context, x, y, w, h);
+    const beside = [key % width > 0 && inside.has(key - 1), key % width < width - 1 && inside.has(key + 1), inside.has(key - width), inside.has(key + width)];
+    const sides = [[x, y, x, y + h], [x + w, y, x + w, y + h], [x, y, x + w, y], [x, y + h, x + w, y + h]];
+    sides.forEach(([x0, y0, x1, y1], side) => beside[side] || (edges.moveTo(x0, y0), edges.lineTo(x1, y1)));
+  });
+  context.lineCap = "square";
+  for (const [color, thickness] of [[INK, 3.5], [ORANGE, 1.8]]) {
+    context.strokeStyle = color;
+    context.lineWidth = thickness;
+    context.stroke(edges);
+  }
+  context.lineCap = "butt";
+  mark(context, ...tokenIn(panel, row * width + column, photo, found), 2);
+}

@@ -1,8 +1,8 @@
 /* Where a token looks: weights, content and bias of any block and head, back in their places on the picture. */
 
 const PANEL = { top: 34, side: 176, lefts: [8, 197, 386, 575] }; // picture, weights, content, bias
+const at = (left) => ({ left, top: PANEL.top, side: PANEL.side });
 const HEADS = { left: 8, top: 276, width: 744, height: 116, gap: 8, name: 16 };
-const DARK = 0.6, HEAT = 0.7; // shares of the picture outside the window, and of the weights' colours inside
 const GREY = [235, 235, 235];
 
 /* What a block is: rows and columns of its map, pixels a token, its stage; nW windows of N tokens, h heads. */
@@ -102,14 +102,14 @@ function draw(context, state, data) {
   context.fillRect(0, 0, ...explorer.size);
   const [first, second, third, fourth] = PANEL.lefts;
   title(context, first, "the token and its window");
-  lit(context, first, photo, found, () => null);
+  litWindow(context, at(first), photo, found, () => null);
   title(context, second, `weights, ${name}`);
-  lit(context, second, photo, found, (j) => valueColor(weights[j] / most));
+  litWindow(context, at(second), photo, found, (j) => valueColor(weights[j] / most));
   title(context, third, "content: q · k, scaled");
   signed(context, third, photo, found, content, limit);
   title(context, fourth, "bias: position");
   signed(context, fourth, photo, found, bias, limit);
-  for (const left of PANEL.lefts) frame(context, left, photo, found, state);
+  for (const left of PANEL.lefts) windowFrame(context, at(left), photo, found, state);
   under(context, first, "hatched: masked");
   under(context, second, `brightest ${perCent(most)} %, padding ${perCent(padding)} %`);
   for (const left of [third, fourth]) under(context, left, `blue −${limit.toFixed(1)} to orange ${limit.toFixed(1)}`);
@@ -119,64 +119,17 @@ function draw(context, state, data) {
 const title = (context, left, text) => label(context, text, left, 22, { weight: "bold", size: 12 });
 const under = (context, left, text) => label(context, text, left, PANEL.top + PANEL.side + 18, { size: 12, color: MUTED });
 
-/* Pixels of the canvas for one of the picture; it fits into the panel with its longer side. */
-const scaleOf = (photo) => PANEL.side / Math.max(photo.width, photo.height);
-
-/* A token as a rectangle on a panel: [x, y, width, height]; tokens at the border may be cut. */
-function cell(key, left, photo, { width, stride }) {
-  const scale = scaleOf(photo), x = (key % width) * stride, y = Math.floor(key / width) * stride;
-  return [left + x * scale, PANEL.top + y * scale, Math.min(stride, photo.width - x) * scale, Math.min(stride, photo.height - y) * scale];
-}
-
-/* The picture, darker outside the window, whose tokens get the colours `color(j)`, if any. */
-function lit(context, left, photo, found, color) {
-  const scale = scaleOf(photo), { width, stride } = found;
-  context.drawImage(photo, left, PANEL.top, photo.width * scale, photo.height * scale);
-  context.fillStyle = `rgba(0,0,0,${1 - DARK})`;
-  context.fillRect(left, PANEL.top, photo.width * scale, photo.height * scale);
-  found.keys.forEach((key, j) => {
-    if (key < 0) return;
-    const [x, y, w, h] = cell(key, left, photo, found);
-    context.drawImage(photo, (key % width) * stride, Math.floor(key / width) * stride, w / scale, h / scale, x, y, w, h);
-    const heat = color(j);
-    if (!heat) return;
-    context.fillStyle = `rgba(${heat.map(Math.round).join(",")},${HEAT})`;
-    context.fillRect(x, y, w, h);
-  });
-}
-
 /* A part of the logits in the tokens of the window. */
 function signed(context, left, photo, found, values, limit) {
-  const scale = scaleOf(photo);
+  const scale = scaleIn(at(left), photo);
   found.keys.forEach((key, j) => {
     if (key < 0) return;
     context.fillStyle = `rgb(${signedColor(values[j] / limit).map(Math.round).join(",")})`;
-    context.fillRect(...cell(key, left, photo, found));
+    context.fillRect(...tokenIn(at(left), key, photo, found));
   });
   context.strokeStyle = MUTED;
   context.lineWidth = 1;
   context.strokeRect(left, PANEL.top, photo.width * scale, photo.height * scale);
-}
-
-/* The window's border, what is masked, and the token itself. */
-function frame(context, left, photo, found, { row, column }) {
-  const { keys, allowed, width } = found, inside = new Set(keys.filter((key) => key >= 0));
-  const edges = new Path2D();
-  keys.forEach((key, j) => {
-    if (key < 0) return;
-    const [x, y, w, h] = cell(key, left, photo, found);
-    if (!allowed[j]) hatch(context, x, y, w, h);
-    const beside = [key % width > 0 && inside.has(key - 1), key % width < width - 1 && inside.has(key + 1), inside.has(key - width), inside.has(key + width)];
-    const sides = [[x, y, x, y + h], [x + w, y, x + w, y + h], [x, y, x + w, y], [x, y + h, x + w, y + h]];
-    sides.forEach(([x0, y0, x1, y1], side) => beside[side] || (edges.moveTo(x0, y0), edges.lineTo(x1, y1)));
-  });
-  for (const [color, thickness] of [[INK, 3.5], [ORANGE, 1.8]]) {
-    context.strokeStyle = color;
-    context.lineWidth = thickness;
-    context.lineCap = "square";
-    context.stroke(edges);
-  }
-  mark(context, ...cell(row * width + column, left, photo, found), 2);
 }
 
 /* The largest maps of all heads that fit: [map width, map height, maps a row]. */
@@ -207,7 +160,7 @@ function heads(context, found, state) {
 
 /* On a panel the pointer chooses the token, on a small map the head. */
 function point(x, y, state, data) {
-  const found = query(state, data), photo = photograph(data[`photo${state.image}`]), scale = scaleOf(photo);
+  const found = query(state, data), photo = photograph(data[`photo${state.image}`]), scale = scaleIn(at(0), photo);
   const left = PANEL.lefts.find((left) => x >= left && x < left + photo.width * scale);
   if (left !== undefined && y >= PANEL.top && y < PANEL.top + photo.height * scale)
     return { row: Math.floor((y - PANEL.top) / scale / found.stride), column: Math.floor((x - left) / scale / found.stride) };
