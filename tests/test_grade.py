@@ -20,6 +20,7 @@ import yaml
 from swin_edu.book.classroom import grade, submissions
 from swin_edu.book.classroom import sandbox as sandbox_module
 from swin_edu.book.classroom.assignments import ASSIGNMENTS
+from swin_edu.book.classroom.pages import page_name
 from swin_edu.book.classroom.sandbox import Sandbox
 from swin_edu.book.command import main
 from swin_edu.book.write import ROOT
@@ -95,7 +96,7 @@ def test_a_page_marks_the_wrong_cells(undisturbed):
     total = 0
     lines_of = {line["student"]: line["items"] for line in lines(undisturbed) if line.get("items")}
     for student, items in lines_of.items():
-        page = next((undisturbed / "feedback").glob(f"{student[:9].replace(' ', '_')}_*")).read_text("utf-8")
+        page = (undisturbed / "feedback" / page_name(student)).read_text("utf-8")
         marked = sum(len(item["picture"][2]) for item in items.values() if item["picture"])
         assert page.count('class="wrong"') == marked
         total += marked
