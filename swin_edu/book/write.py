@@ -180,12 +180,14 @@ def main(chosen: list[str], check: bool = False) -> int:
     except ValueError as problem:
         print(problem, file=sys.stderr)
         return 2
-    from swin_edu.book.classroom.source import stale_cells, write_cells  # imports torch, which takes a second
-
     numbers = [path.name for path in paths if path in chapters(ROOT)]
     assignments = [path for path in paths if path.name not in numbers]
     if check:
-        sentences = (stale_modules(ROOT, numbers) if numbers else []) + stale_cells(assignments)
+        sentences = stale_modules(ROOT, numbers) if numbers else []
+        if assignments:
+            from swin_edu.book.classroom.source import stale_cells
+
+            sentences += stale_cells(assignments)
         print(
             "\n".join(sentences) + "\nmend with: python3 -m swin_edu write"
             if sentences
@@ -194,7 +196,10 @@ def main(chosen: list[str], check: bool = False) -> int:
         return 1 if sentences else 0
     for module in write_modules(ROOT, numbers) if numbers else []:
         print(f"wrote {module}")
-    write_cells(assignments)
+    if assignments:
+        from swin_edu.book.classroom.source import write_cells  # imports modules, so after they are written
+
+        write_cells(assignments)
     for path in paths:
         try:
             print(f"{path.name}: {'outputs stored' if run_chapter(path) else 'unchanged'}", flush=True)
