@@ -5,10 +5,11 @@ Source: Liu et al. 2021 (Swin), section 4.1 and appendix A2.1, and the authors' 
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -149,30 +150,61 @@ def learning_rate(step: int, steps: int, recipe: Recipe) -> float:
     return recipe.learning_rate * (1 + math.cos(math.pi * (step - warm) / (steps - warm))) / 2
 
 
+def classification_loss(model: nn.Module, recipe: Recipe, images: Tensor, labels: Tensor) -> Tensor:
+    """Return the mean cross-entropy of some images, changed at random, and their labels."""
+    return F.cross_entropy(
+        model(normalise(vary(images, recipe))), labels, label_smoothing=recipe.label_smoothing
+    )
+
+
+@contextmanager
+def answering(model: nn.Module) -> Iterator[torch.device]:
+    """Let a model answer, without gradients, whatever it did before and does afterwards; yield its device."""
+    was_training = model.training
+    try:
+        with torch.no_grad():
+            yield next(model.eval().parameters()).device
+    finally:
+        model.train(was_training)
+
+
+def accuracy(model: nn.Module, images: Tensor, labels: Tensor, batch: int = 256) -> float:
+    """Return the share of images `(N, 3, H, W)` whose highest score is that of their label."""
+    with answering(model) as where:
+        right = sum(
+            int((model(normalise(some.to(where))).argmax(1) == of.to(where)).sum())
+            for some, of in zip(images.split(batch), labels.split(batch), strict=True)
+        )
+    return right / len(labels)
+
+
+Loss = Callable[..., Tensor]  # of a model, a recipe, and the images of a batch with what belongs to them
+
+
+class Task(NamedTuple):
+    """What training makes small, and what its result is judged by."""
+
+    loss: Loss
+    score: Callable[..., float]  # of a model, and held-out images with what belongs to them; more is better
+
+
+CLASSIFICATION = Task(classification_loss, accuracy)
+
+
 def train_step(
-    model: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor, recipe: Recipe
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batch: Sequence[Tensor],
+    recipe: Recipe,
+    loss_of: Loss = classification_loss,
 ) -> float:
-    """Change the weights once, by the gradient of the loss of some images; return the loss."""
-    scores = model(normalise(vary(images, recipe)))
-    loss = F.cross_entropy(scores, labels, label_smoothing=recipe.label_smoothing)
+    """Change the weights once, by the gradient of the loss of a batch; return the loss."""
+    loss = loss_of(model, recipe, *batch)
     optimizer.zero_grad()
     loss.backward()
     nn.utils.clip_grad_norm_(model.parameters(), recipe.largest_gradient)
     optimizer.step()
     return loss.item()
-
-
-@torch.no_grad()
-def accuracy(model: nn.Module, images: Tensor, labels: Tensor, batch: int = 256) -> float:
-    """Return the share of images `(N, 3, H, W)` whose highest score is that of their label."""
-    was_training, where = model.training, next(model.parameters()).device
-    model.eval()
-    right = sum(
-        int((model(normalise(some.to(where))).argmax(1) == of.to(where)).sum())
-        for some, of in zip(images.split(batch), labels.split(batch), strict=True)
-    )
-    model.train(was_training)
-    return right / len(labels)
 
 
 @contextmanager
@@ -191,10 +223,10 @@ def repeatable(seed: int, where: torch.device) -> Iterator[None]:
 def train_epoch(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
-    images: Tensor,
-    labels: Tensor,
+    training: Sequence[Tensor],
     recipe: Recipe,
     epoch: int,
+    loss_of: Loss = classification_loss,
 ) -> float:
     """Take all images once, in a random order, batch by batch; return the mean loss.
 
@@ -202,13 +234,15 @@ def train_epoch(
     Raises FloatingPointError when a loss is not finite.
     """
     model.train()
-    batches = torch.randperm(len(images)).to(images.device).split(recipe.batch)[: len(images) // recipe.batch]
+    count = len(training[0])
+    order = torch.randperm(count).to(training[0].device)
+    batches = order.split(recipe.batch)[: count // recipe.batch]
     losses = []
     for step, chosen in enumerate(batches, epoch * len(batches)):
         rate = learning_rate(step, recipe.epochs * len(batches), recipe)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        losses.append(train_step(model, optimizer, images[chosen], labels[chosen], recipe))
+        losses.append(train_step(model, optimizer, [part[chosen] for part in training], recipe, loss_of))
         if not math.isfinite(losses[-1]):
             raise FloatingPointError(
                 f"the loss is {losses[-1]} in step {step}, at learning rate {rate:.1e}; take a smaller one"
@@ -221,16 +255,16 @@ class History:
     """What training has reached: one number for each epoch."""
 
     losses: list[float] = field(default_factory=list)  # mean over the steps
-    accuracies: list[float] = field(default_factory=list)  # share of held-out images
+    scores: list[float] = field(default_factory=list)  # of held-out images, for classes the share named right
 
-    def add(self, loss: float, accuracy: float) -> None:
+    def add(self, loss: float, score: float) -> None:
         """Note one more epoch, in new lists: who watches may keep the old ones."""
-        self.losses, self.accuracies = [*self.losses, loss], [*self.accuracies, accuracy]
+        self.losses, self.scores = [*self.losses, loss], [*self.scores, score]
 
     @property
     def best(self) -> int:
-        """The epoch with the highest accuracy, the first of them; counted from 0."""
-        return self.accuracies.index(max(self.accuracies))
+        """The epoch with the highest score, the first of them; counted from 0."""
+        return self.scores.index(max(self.scores))
 
 
 def copy_of(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -247,7 +281,7 @@ def save_state(
     best: Mapping[str, Tensor],
 ) -> None:
     """Write all that training needs to go on after this epoch."""
-    series = {"losses": history.losses, "accuracies": history.accuracies}
+    series = {"losses": history.losses, "scores": history.scores}
     groups = {
         "model": model.state_dict(),
         "best": best,
@@ -296,28 +330,29 @@ def load_state(
 
 def train(
     model: nn.Module,
-    training: tuple[Tensor, Tensor],
-    held_out: tuple[Tensor, Tensor],
+    training: Sequence[Tensor],
+    held_out: Sequence[Tensor],
     recipe: Recipe,
     seed: int = 0,
     state: Path | None = None,
     watch: Callable[[History], None] = lambda history: None,
+    task: Task = CLASSIFICATION,
 ) -> History:
     """Train the model; return what each epoch reached. However it ends, the model has the best weights.
 
-    `training` and `held_out` are images `(N, 3, H, W)` and labels `(N,)`. `state` is a file, written after
-    each epoch, from which training goes on if it is there. `watch` is called after each epoch. An interrupt
-    (Ctrl-C) only ends training early.
+    `training` and `held_out` are images `(N, 3, H, W)` and what the task needs beside them: labels `(N,)`.
+    `state` is a file, written after each epoch, from which training goes on if it is there. `watch` is called
+    after each epoch. An interrupt (Ctrl-C) only ends training early.
     Raises ValueError when there are fewer images than a batch or the state has another seed, recipe or number
     of images, and FloatingPointError when the loss is not finite.
     """
     if state is not None and state.suffix != ".safetensors":
         raise ValueError(f"state is {state}; its name must end in .safetensors")
     where = next(model.parameters()).device
-    images, labels = (x.to(where) for x in training)
-    if len(images) < recipe.batch:
-        raise ValueError(f"there are {len(images)} images; a batch needs {recipe.batch}")
-    about = json.dumps({"seed": seed, "images": len(images), **asdict(recipe)})
+    training, count = [part.to(where) for part in training], len(training[0])
+    if count < recipe.batch:
+        raise ValueError(f"there are {count} images; a batch needs {recipe.batch}")
+    about = json.dumps({"seed": seed, "images": count, **asdict(recipe)})
     optimizer = torch.optim.AdamW(parameter_groups(model, recipe.weight_decay))
     history, best = History(), copy_of(model.state_dict())
     if state is not None and state.exists():
@@ -325,11 +360,11 @@ def train(
     try:
         for epoch in range(len(history.losses), recipe.epochs):
             with repeatable(1_000_003 * seed + epoch, where):  # another number for each seed and epoch
-                loss = train_epoch(model, optimizer, images, labels, recipe, epoch)
-            right = accuracy(model, *held_out)
-            if right > max(history.accuracies, default=-1):
+                loss = train_epoch(model, optimizer, training, recipe, epoch, task.loss)
+            score = task.score(model, *held_out)
+            if score > max(history.scores, default=-math.inf):
                 best = copy_of(model.state_dict())
-            history.add(loss, right)  # after the copy, for an interrupt may come in between
+            history.add(loss, score)  # after the copy, for an interrupt may come in between
             if state is not None:
                 save_state(state, about, model, optimizer, history, best)
             watch(history)

@@ -32,7 +32,10 @@ from swin_edu.training import (
     RECIPES,
     History,
     Recipe,
+    Task,
     accuracy,
+    answering,
+    classification_loss,
     learning_rate,
     normalise,
     parameter_groups,
@@ -332,7 +335,7 @@ def test_a_step_is_that_of_adamw_by_hand(double, version, limit):
     square = copy.deepcopy(mean)
     for step in range(1, 4):
         torch.manual_seed(step)
-        loss = train_step(model, optimizer, images, labels, recipe)
+        loss = train_step(model, optimizer, (images, labels), recipe)
 
         torch.manual_seed(step)
         expected = smoothed(mine(vary(images, recipe) * 2 - 1), labels, 0.2)
@@ -369,8 +372,7 @@ def test_no_step_is_longer_than_the_largest_gradient(limit, length):
     train_step(
         model,
         torch.optim.SGD(model.parameters(), lr=1),
-        images,
-        labels,
+        (images, labels),
         replace(TINY, largest_gradient=limit),
     )
     moved = (torch.cat([x.detach().flatten() for x in model.parameters()]) - before).norm().item()
@@ -433,8 +435,10 @@ def epoch_of(monkeypatch, epoch, seed, recipe=TINY, count=20):
     model = tiny().eval()
     optimizer = torch.optim.AdamW(parameter_groups(model, 0))
 
-    def step(stepped, used, images, labels, given):
+    def step(stepped, used, batch, given, loss_of):
         assert stepped is model and used is optimizer and given is recipe and model.training
+        assert loss_of is classification_loss
+        images, labels = batch
         assert torch.equal(images[:, 0, 0, 0].long(), labels)  # each image with its own label
         chosen.append(labels.tolist())
         rates.append([group["lr"] for group in optimizer.param_groups])
@@ -444,7 +448,7 @@ def epoch_of(monkeypatch, epoch, seed, recipe=TINY, count=20):
     labels = torch.arange(count)
     images = labels.byte()[:, None, None, None].expand(-1, 3, 4, 4)
     with repeatable(seed, CPU):
-        loss = train_epoch(model, optimizer, images, labels, recipe, epoch)
+        loss = train_epoch(model, optimizer, (images, labels), recipe, epoch)
     assert loss == (len(chosen) + 1) / 2  # the mean of 1, 2, …
     return chosen, rates
 
@@ -477,7 +481,7 @@ def test_a_loss_that_is_not_finite_ends_the_epoch(monkeypatch, loss):
     optimizer = torch.optim.AdamW(parameter_groups(model, 0))
     assert learning_rate(3, 8, TINY) == pytest.approx(2.8e-3, abs=5e-5)
     with pytest.raises(FloatingPointError) as problem:
-        train_epoch(model, optimizer, *SEEN, TINY, epoch=1)
+        train_epoch(model, optimizer, SEEN, TINY, epoch=1)
     assert str(problem.value) == f"the loss is {loss} in step 3, at learning rate 2.8e-03; take a smaller one"
 
 
@@ -559,13 +563,11 @@ def test_training_takes_all_epochs_and_keeps_the_best(tmp_path):
         seen.append((copy.deepcopy(history), copies(model)))
 
     history = train(model, SEEN, UNSEEN, TINY, watch=watch)
-    assert (
-        [len(each.losses) for each, _ in seen] == [len(each.accuracies) for each, _ in seen] == [1, 2, 3, 4]
-    )
+    assert [len(each.losses) for each, _ in seen] == [len(each.scores) for each, _ in seen] == [1, 2, 3, 4]
     assert seen[-1][0] == history and all(math.isfinite(loss) for loss in history.losses)
     assert same(copies(model), seen[history.best][1])
     assert not model.training
-    assert accuracy(model, *UNSEEN) == max(history.accuracies)
+    assert accuracy(model, *UNSEEN) == max(history.scores)
 
 
 @pytest.mark.parametrize(
@@ -573,7 +575,7 @@ def test_training_takes_all_epochs_and_keeps_the_best(tmp_path):
     [([0.2, 0.9, 0.9, 0.1], 1), ([0.5, 0.5, 0.5, 0.5], 0), ([0, 0.1, 0.2, 0.3], 3), ([0, 0, 0, 0], 0)],
 )
 @pytest.mark.parametrize("stop", [None, 1, 2, 3])
-def test_of_equal_epochs_the_first_is_the_best(monkeypatch, tmp_path, accuracies, best, stop):
+def test_of_equal_epochs_the_first_is_the_best(tmp_path, accuracies, best, stop):
     reached, after, state = iter(accuracies), [], tmp_path / "x.safetensors"
 
     def record(model, *held_out):
@@ -581,15 +583,15 @@ def test_of_equal_epochs_the_first_is_the_best(monkeypatch, tmp_path, accuracies
         after.append(copies(model))
         return next(reached)
 
-    monkeypatch.setattr(training, "accuracy", record)
+    task = Task(classification_loss, record)
     if stop:
         model = tiny()
-        history = train(model, SEEN, UNSEEN, TINY, 0, state, stop_after(stop))
+        history = train(model, SEEN, UNSEEN, TINY, 0, state, stop_after(stop), task)
         assert same(copies(model), after[history.best])
         assert history.best == accuracies.index(max(accuracies[:stop]))
     model = tiny(seed=stop or 0)
-    history = train(model, SEEN, UNSEEN, TINY, 0, state)
-    assert history.best == best and history.accuracies == accuracies
+    history = train(model, SEEN, UNSEEN, TINY, 0, state, task=task)
+    assert history.best == best and history.scores == accuracies
     assert same(copies(model), after[best])
 
 
@@ -609,7 +611,7 @@ def test_stopped_and_resumed_is_as_never_stopped(tmp_path, version):
             for epochs in sorted(at):
                 stopped = tiny(recipe, seed=rng.randint(0, 9999) if part.exists() else 0)
                 so_far = train(stopped, SEEN, UNSEEN, recipe, seed, part, stop_after(epochs))
-                assert so_far == History(history.losses[:epochs], history.accuracies[:epochs])
+                assert so_far == History(history.losses[:epochs], history.scores[:epochs])
             resumed = small_swin(recipe, 3).train()
             assert train(resumed, SEEN, UNSEEN, recipe, seed, part) == history
             assert same(copies(resumed), copies(model)) and not resumed.training
@@ -631,7 +633,7 @@ def test_another_seed_trains_otherwise(tmp_path):
 
 def test_each_epoch_of_each_seed_has_an_order_of_its_own(monkeypatch):
     orders = []
-    monkeypatch.setattr(training, "train_step", lambda *given: orders.append(given[3].tolist()) or 1.0)
+    monkeypatch.setattr(training, "train_step", lambda *given: orders.append(given[2][1].tolist()) or 1.0)
     numbered = SEEN[0], torch.arange(20)
     for seed in (0, 1):
         train(tiny(), numbered, UNSEEN, TINY, seed)
@@ -768,7 +770,7 @@ def test_a_real_interrupt_within_an_epoch_only_ends_training(tmp_path, monkeypat
             flag = torch.are_deterministic_algorithms_enabled()
             done = (step_to_end - 1) // 2
             so_far = train(stopped, SEEN, UNSEEN, TINY, 0, part)
-            assert so_far == History(history.losses[:done], history.accuracies[:done])
+            assert so_far == History(history.losses[:done], history.scores[:done])
             assert torch.equal(torch.get_rng_state(), state) and not stopped.training
             assert torch.are_deterministic_algorithms_enabled() == flag
             if done:
@@ -803,7 +805,7 @@ def test_any_other_end_leaves_the_best_weights_too(tmp_path, monkeypatch, fault)
     before = copies(model)
     with pytest.raises(fault, match="a mistake|the loss is nan in step 4, at learning rate"):
         train(model, SEEN, UNSEEN, TINY, 0, state, watch)
-    accuracies = read_weights(state)["history.accuracies"].tolist()
+    accuracies = read_weights(state)["history.scores"].tolist()
     assert len(accuracies) == len(after) == 2
     assert same(copies(model), after[accuracies.index(max(accuracies))])
     assert not same(copies(model), before) and not model.training
@@ -895,11 +897,11 @@ def test_an_interrupt_between_two_epochs_leaves_the_best_weights_too(monkeypatch
         return copy_of(weights)
 
     reached = iter([0.1, 0.2, 0.3, 0.4])
-    monkeypatch.setattr(training, "accuracy", lambda *_: next(reached))
+    task = Task(classification_loss, lambda *_: next(reached))
     monkeypatch.setattr(training, "copy_of", interrupted)
     model = tiny()
     before = copies(model)
-    history = train(model, SEEN, UNSEEN, TINY, watch=lambda _: after.append(copies(model)))
+    history = train(model, SEEN, UNSEEN, TINY, watch=lambda _: after.append(copies(model)), task=task)
     assert len(history.losses) == call - 2 == len(after)
     assert same(copies(model), after[history.best] if after else before)
 
@@ -965,7 +967,7 @@ def test_the_fast_model_trains_and_goes_on_where_the_clear_one_stopped(tmp_path,
         train(first(begun), SEEN, UNSEEN, recipe, 0, path, stop_after(2))
         both = train(second(ended), SEEN, UNSEEN, recipe, 0, path)
         assert both.losses == pytest.approx(history.losses, abs=1e-3)
-        assert both.accuracies == pytest.approx(history.accuracies, abs=2 / 13)
+        assert both.scores == pytest.approx(history.scores, abs=2 / 13)
         images = normalise(UNSEEN[0])
         if both.best == history.best:
             assert torch.allclose(ended.eval()(images), clear(images), atol=1e-2)
@@ -980,7 +982,7 @@ def test_training_stays_where_the_model_is(tmp_path):
     other = tiny(seed=1).to(device())
     history = train(other, SEEN, UNSEEN, TINY, 0, path)
     assert len(history.losses) == 4 and next(other.parameters()).device.type == device().type
-    assert accuracy(other, *UNSEEN) == max(history.accuracies)
+    assert accuracy(other, *UNSEEN) == max(history.scores)
     assert history.losses == pytest.approx(whole(0, None)[1].losses, abs=1e-2)
 
 
@@ -990,5 +992,110 @@ def test_it_learns_the_digits():
     torch.manual_seed(0)
     model = small_swin(recipe, len(classes)).to(device())
     history = train(model, seen, held_out, recipe)
-    assert accuracy(model, *held_out) == max(history.accuracies) >= 0.95
+    assert accuracy(model, *held_out) == max(history.scores) >= 0.95
     assert history.losses[-1] < history.losses[0] / 2
+
+
+# Other tasks
+
+
+def numbered(count, first=0):
+    """Images of one colour, which is their number, and two things that belong to each of them."""
+    numbers = torch.arange(first, first + count)
+    images = numbers.byte()[:, None, None, None].expand(-1, 3, 8, 8)
+    return images, 2.0 * numbers, torch.stack([numbers, -numbers], dim=1)
+
+
+def test_a_step_lowers_the_loss_that_it_is_given(double):
+    model = tiny()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    before, batch, freely = copies(model), numbered(5), replace(TINY, largest_gradient=1e9)
+
+    def loss_of(given, recipe, images, scales, pairs):
+        assert given is model and recipe is freely and images is batch[0]
+        assert scales is batch[1] and pairs is batch[2]
+        return given.norm.bias.dot(torch.arange(16.0)) * scales[1] + 7
+
+    loss = train_step(model, optimizer, batch, freely, loss_of)
+    assert loss == 7
+    for name, x in model.state_dict().items():
+        expected = before[name] - (torch.arange(16.0) if name == "norm.bias" else 0)
+        assert torch.equal(x, expected), name
+
+
+def test_training_uses_the_loss_and_the_score_of_its_task(tmp_path):
+    """Two things belong to each image; the scores are given, and the loss asks for something of its own."""
+    training, held_out = numbered(20), numbered(6, first=100)
+    losses, seen, reached = [], [], iter([0.3, 0.8, 0.8, 0.1])
+    weights = []
+
+    def loss_of(model, recipe, images, scales, pairs):
+        assert model.training and recipe is TINY and len(images) == 8
+        numbers = images[:, 0, 0, 0].long()  # each image with what belongs to it
+        assert torch.equal(scales, 2.0 * numbers) and torch.equal(pairs, torch.stack([numbers, -numbers], 1))
+        seen.extend(numbers.tolist())
+        loss = (model(normalise(images)).mean(1) - scales / 10).square().mean()
+        losses.append(loss.item())
+        return loss
+
+    def score_of(model, *given):
+        assert all(ours is theirs for ours, theirs in zip(given, held_out, strict=True))
+        weights.append(copies(model))
+        return next(reached)
+
+    model, state = tiny(), tmp_path / "x.safetensors"
+    task = Task(loss_of, score_of)
+    train(model, training, held_out, TINY, 0, state, stop_after(2), task)
+    resumed = tiny(seed=1)
+    history = train(resumed, training, held_out, TINY, 0, state, task=task)
+    assert history.scores == [0.3, 0.8, 0.8, 0.1] and history.best == 1
+    assert history.losses == pytest.approx([sum(losses[at : at + 2]) / 2 for at in (0, 2, 4, 6)])
+    assert len(seen) == 64 and set(seen) == set(range(20))
+    assert same(copies(model), weights[1]) and same(copies(resumed), weights[1])
+
+
+def test_a_task_can_be_learned():
+    torch.manual_seed(0)
+    images, scales, _ = numbered(16)
+    images, model = 16 * images, nn.Sequential(nn.Flatten(), nn.Linear(192, 1))
+    recipe = Recipe(epochs=40, batch=16, learning_rate=0.01, weight_decay=0)
+
+    def error(model, images, scales):
+        return (model(normalise(images))[:, 0] - scales / 30).square().mean()
+
+    task = Task(lambda model, recipe, *batch: error(model, *batch), lambda *given: 1 / error(*given).item())
+    history = train(model, (images, scales), (images, scales), recipe, task=task)
+    assert history.losses[-1] < history.losses[0] / 4
+
+
+def test_scores_may_be_negative():
+    reached, weights = iter([-2.0, -5.0, -3.0, -4.0]), []
+
+    def score_of(model, *given):
+        weights.append(copies(model))
+        return next(reached)
+
+    model = tiny()
+    history = train(model, SEEN, UNSEEN, TINY, task=Task(classification_loss, score_of))
+    assert history.best == 0 and same(copies(model), weights[0])
+
+
+@pytest.mark.parametrize("mode", [True, False])
+@pytest.mark.parametrize("gradients", [True, False])
+def test_a_model_answers_and_goes_on_as_before(mode, gradients):
+    model = tiny().train(mode)
+    with torch.set_grad_enabled(gradients):
+        with answering(model) as where:
+            assert where == CPU
+            assert not any(layer.training for layer in model.modules())
+            assert not model(torch.zeros(1, 3, 8, 8)).requires_grad
+        assert torch.is_grad_enabled() is gradients
+        assert all(layer.training is mode for layer in model.modules())
+
+
+def test_a_model_goes_on_as_before_after_an_error():
+    model = tiny().train()
+    with pytest.raises(KeyError), answering(model):
+        raise KeyError
+    assert torch.is_grad_enabled()
+    assert all(layer.training for layer in model.modules())

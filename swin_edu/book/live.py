@@ -30,7 +30,7 @@ class LiveTraining(anywidget.AnyWidget):
         self.shown += 1
         seconds = time.perf_counter() - self.begin
         with self.hold_sync():  # one message
-            self.losses, self.accuracies = history.losses, history.accuracies
+            self.losses, self.accuracies = history.losses, history.scores
             self.seconds_left = seconds / self.shown * (self.epochs - len(history.losses))
             self.seconds = seconds
 
