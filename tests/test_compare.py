@@ -273,4 +273,7 @@ def test_the_command_measures_only_what_is_named(monkeypatch, capsys):
 def test_an_unknown_table_is_one_sentence(capsys):
     assert compare.main(["lenghts"]) == 2
     said = capsys.readouterr().err
-    assert said == "TABLE is 'lenghts'; it must be one of attentions, lengths, backbones, sides\n"
+    assert (
+        said
+        == "TABLE is 'lenghts'; it must be one of attentions, lengths, backbones, sides, tasks, pyramids\n"
+    )

@@ -433,7 +433,14 @@ def test_the_others_start_again_inside_venv(executed, arguments):
         (["bench", "--peers", "--model", "swin_s"], ("bench", ["swin_s"], True)),
         (["compare", "sides", "lengths"], ("compare", ["sides", "lengths"])),
         (["explain", "a.jpg", "--class", "ring"], ("explain", "a.jpg", Path(), None, None, "ring")),
-        (["train", "--seed", "3", "--fast"], ("train", "digits", Path("runs"), 3, None, True)),
+        (
+            ["train", "--seed", "3", "--fast"],
+            ("train", "digits", Path("runs"), 3, None, True, "classification"),
+        ),
+        (
+            ["predict", "a.png", "b.png", "--task", "segmentation"],
+            ("predict", ["a.png", "b.png"], "segmentation", Path(), None, 0.3),
+        ),
     ],
 )
 def test_inside_venv_they_call_their_module(executed, monkeypatch, arguments, called):
@@ -447,7 +454,7 @@ def test_inside_venv_they_call_their_module(executed, monkeypatch, arguments, ca
             calls.append((self.name, *given))
             return 3
 
-    for name in ("write", "figures", "site", "bench", "compare", "explain", "train"):
+    for name in ("write", "figures", "site", "bench", "compare", "explain", "predict", "train"):
         monkeypatch.setitem(sys.modules, f"swin_edu.book.{name}", StandIn(name))
         monkeypatch.setattr(f"swin_edu.book.{name}", StandIn(name), raising=False)
     monkeypatch.setattr(Environment, "is_running", lambda project: True)
@@ -471,7 +478,9 @@ def test_ctrl_c_ends_without_a_traceback(executed, monkeypatch, capsys):
     assert capsys.readouterr().err == "\nswin_edu: stopped\n"
 
 
-@pytest.mark.parametrize("arguments", [["train"], ["explain", "photo.jpg"], ["bench"], ["compare"]])
+@pytest.mark.parametrize(
+    "arguments", [["train"], ["explain", "photo.jpg"], ["predict", "photo.jpg"], ["bench"], ["compare"]]
+)
 @pytest.mark.parametrize("name", ["cuda:99", "tpu"])
 def test_a_device_that_is_not_here_is_one_sentence(monkeypatch, capsys, arguments, name):
     monkeypatch.setenv("SWIN_EDU_DEVICE", name)

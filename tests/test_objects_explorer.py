@@ -37,7 +37,7 @@ def given(window=4, count=3):
         detector.classes.weight.mul_(14)
         detector.classes.bias.fill_(-12)
         detector.sides.bias.fill_(2)
-        segmenter.classes.bias[:16] += 0.4
+        segmenter.classes[-1].bias[:16] += 0.4
     return {
         "images": scenes_of_objects(1, count).held_out.images,
         "detector": detector,

@@ -13,13 +13,17 @@ from PIL import Image
 
 from swin_edu import training
 from swin_edu.book import bench, command, datasets, train
+from swin_edu.book.annotated import scenes_of_objects
 from swin_edu.book.datasets import Dataset, Labelled
 from swin_edu.book.device import device
 from swin_edu.book.environment import Environment
-from swin_edu.book.trained import trained
+from swin_edu.book.tasks import KINDS
+from swin_edu.book.trained import load_trained, trained
 from swin_edu.checkpoints import read_about, read_weights
+from swin_edu.tasks.annotated import UNKNOWN
 from swin_edu.training import RECIPES, Recipe, accuracy
 
+NAMES = "classification"
 TINY = Recipe(
     channels=8, depths=(1, 1), heads=(1, 2), window=2, epochs=4, batch=8, stochastic_depth=0.3, warmup=0.25
 )
@@ -52,8 +56,8 @@ def run(out, data="tiny", seed=0, epochs=None, quick=False):
 def stop_after(monkeypatch, epochs):
     """Press Ctrl-C when the figures of an epoch are shown; 0: within the first."""
 
-    def shown_on(bar, shown_on=train.shown_on):
-        watch = shown_on(bar)
+    def shown_on(bar, score, shown_on=train.shown_on):
+        watch = shown_on(bar, score)
 
         def then_stop(history):
             watch(history)
@@ -100,14 +104,14 @@ def test_the_files_and_what_is_said(tmp_path, monkeypatch, capsys, data, quick):
     parameters = sum(x.numel() for x in model.parameters())
     lines = said.splitlines()
     assert lines[0] == f"20 images of tiny, {parameters:,} parameters, {device()}"
-    [[best, percent]] = re.findall(r"^epoch (\d) is the best: (.*)% of 13 images right$", lines[1])
+    [[best, percent]] = re.findall(r"^epoch (\d) is the best: right (.*)% of 13 held-out images$", lines[1])
     assert percent == f"{100 * reached:.1f}" and 1 <= int(best) <= 4
     assert lines[2:] == [str(path), str(out / "tiny.png")]
     assert "4/4" in bar and f"right={reached:.1%}" in bar and "loss=" in bar
     about = read_about(path)
     command = "python3 -m swin_edu train tiny --seed 0 --epochs 4"
     assert about["command"] == (f"{command} --fast" if quick else command)
-    assert float(about["accuracy"]) == pytest.approx(reached, abs=1e-4)
+    assert float(about["score"]) == pytest.approx(reached, abs=1e-4)
     assert json.loads(about["classes"]) == ["dark", "grey", "light"]
     assert Image.open(BytesIO((out / "tiny.png").read_bytes())).width > 1000
 
@@ -115,9 +119,10 @@ def test_the_files_and_what_is_said(tmp_path, monkeypatch, capsys, data, quick):
 def test_the_curves_are_those_of_the_training(tmp_path, monkeypatch, data):
     drawn = []
 
-    def learning_curves(losses, accuracies, draw=train.learning_curves):
-        drawn.append((losses, accuracies))
-        return draw(losses, accuracies)
+    def learning_curves(losses, scores, title, draw=train.learning_curves):
+        drawn.append((losses, scores))
+        assert title == "right, held-out images"
+        return draw(losses, scores, title)
 
     monkeypatch.setattr(train, "learning_curves", learning_curves)
     run(tmp_path, seed=2)
@@ -125,7 +130,7 @@ def test_the_curves_are_those_of_the_training(tmp_path, monkeypatch, data):
     model = training.small_swin(TINY, 3).to(device())
     history = training.train(model, data.training, data.held_out, TINY, 2)
     if device().type == "cpu":
-        assert drawn == [(history.losses, history.accuracies)]
+        assert drawn == [(history.losses, history.scores)]
         for name, x in read_weights(tmp_path / "tiny.safetensors").items():
             assert torch.equal(x, model.state_dict()[name])
     assert len(drawn[0][0]) == 4
@@ -186,7 +191,7 @@ def test_the_bar_shows_each_epoch_and_where_it_goes_on():
     class Bar:
         n, shown = 0, ()
 
-        def set_postfix(self, refresh, **figures):
+        def set_postfix(self, figures, refresh):
             assert refresh is False
             self.shown = figures
 
@@ -194,11 +199,71 @@ def test_the_bar_shows_each_epoch_and_where_it_goes_on():
             self.n += steps
 
     bar = Bar()
-    watch = train.shown_on(bar)
+    watch = train.shown_on(bar, "right")
     watch(training.History([3.0, 2.0, 1.234], [0.1, 0.3, 0.256]))
     assert bar.n == 3 and bar.shown == {"loss": "1.23", "right": "25.6%"}
     watch(training.History([3.0, 2.0, 1.0, 0.5], [0.1, 0.3, 0.2, 0.9]))
     assert bar.n == 4 and bar.shown == {"loss": "0.50", "right": "90.0%"}
+
+
+# Other tasks
+
+
+def few_scenes(monkeypatch, held_out=12, masks=True):
+    """Let ``train`` find 40 scenes and one epoch, and judge each epoch on 5 held-out ones."""
+    found = scenes_of_objects(40, held_out)
+    if not masks:
+        blank = torch.full_like(found.training.pixels, UNKNOWN)
+        found = found._replace(training=found.training._replace(pixels=blank))
+    monkeypatch.setattr(train, "load_annotated", lambda data: found)
+    monkeypatch.setattr(train, "WATCHED", 5)
+    brief = {
+        name: kind._replace(recipe=replace(kind.recipe, epochs=1, batch=20)) for name, kind in KINDS.items()
+    }
+    monkeypatch.setattr(train, "KINDS", brief)
+    return found
+
+
+@pytest.mark.parametrize(("task", "score"), [("detection", "mAP"), ("segmentation", "mIoU")])
+@pytest.mark.parametrize("quick", [False, True])
+def test_a_task_begins_with_the_backbone_of_the_one_before(tmp_path, monkeypatch, capsys, task, score, quick):
+    found, begun = few_scenes(monkeypatch), []
+
+    def watched(model, training, held_out, *given, train=train.train):
+        begun.append({name: x.clone() for name, x in model.state_dict().items()})
+        assert len(held_out.images) == 5 and training is found.training
+        return train(model, training, held_out, *given)
+
+    monkeypatch.setattr(train, "train", watched)
+    assert train.main("scenes", tmp_path, 3, None, quick, task) == 0
+    before = trained("scenes") if task == "detection" else trained("detection").backbone
+    for name, x in before.state_dict().items():
+        assert torch.equal(begun[0][f"backbone.{name}"], x)
+    name = f"scenes_{task}"
+    assert names(tmp_path) == [f"{name}.png", f"{name}.safetensors"]
+    said, bar = capsys.readouterr()
+    [percent] = re.findall(rf"^epoch 1 is the best: {score} (.*)% of 7 held-out images$", said, re.MULTILINE)
+    again = load_trained(tmp_path / f"{name}.safetensors")
+    reached = KINDS[task].task.score(again.model.to(device()), *found.held_out.some(slice(5, None)))
+    assert percent == f"{100 * reached:.1f}" and again.task == task
+    command = f"python3 -m swin_edu train scenes --task {task} --seed 3 --epochs 1"
+    assert read_about(tmp_path / f"{name}.safetensors")["command"] == (
+        f"{command} --fast" if quick else command
+    )
+    assert f"{score}=" in bar
+
+
+def test_few_held_out_pictures_judge_epochs_and_result(tmp_path, monkeypatch, capsys):
+    few_scenes(monkeypatch, held_out=4)
+    assert train.main("scenes", tmp_path, 0, None, False, "segmentation") == 0
+    assert "of 4 held-out images" in capsys.readouterr().out
+
+
+def test_segmentation_without_masks_gets_one_sentence(tmp_path, monkeypatch, capsys):
+    few_scenes(monkeypatch, masks=False)
+    assert train.main("mine", tmp_path, 0, None, False, "segmentation") == 1
+    assert sentence(capsys) == "mine holds no masks; segmentation needs them, detection does not"
+    assert names(tmp_path) == []
 
 
 # Mistakes
@@ -303,7 +368,7 @@ def test_cifar_10_goes_through(tmp_path, monkeypatch, capsys):
     assert run(tmp_path / "runs", str(folder.parent)) == 0
     assert names(tmp_path / "runs") == ["CIFAR-10.png", "CIFAR-10.safetensors"]
     said = capsys.readouterr().out
-    assert said.startswith("50 images of CIFAR-10, ") and "% of 10 images right" in said
+    assert said.startswith("50 images of CIFAR-10, ") and "% of 10 held-out images" in said
     about = read_about(tmp_path / "runs" / "CIFAR-10.safetensors")
     assert f"train '{folder.parent}' --seed 0" in about["command"]
     assert json.loads(about["classes"]) == list(datasets.CIFAR10_CLASSES)
@@ -328,10 +393,10 @@ def started(monkeypatch):
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ([], ("digits", Path("runs"), 0, None, False)),
-        (["scenes", "--fast"], ("scenes", Path("runs"), 0, None, True)),
-        (["--seed", "4", "--epochs", "9", "--out", "a/b"], ("digits", Path("a/b"), 4, 9, False)),
-        (["/data", "--out", "x"], ("/data", Path("x"), 0, None, False)),
+        ([], ("digits", Path("runs"), 0, None, False, NAMES)),
+        (["scenes", "--fast"], ("scenes", Path("runs"), 0, None, True, NAMES)),
+        (["--seed", "4", "--epochs", "9", "--out", "a/b"], ("digits", Path("a/b"), 4, 9, False, NAMES)),
+        (["/data", "--task", "detection"], ("/data", Path("runs"), 0, None, False, "detection")),
     ],
 )
 def test_the_arguments(started, given, expected):

@@ -9,9 +9,12 @@ import torch
 from safetensors.torch import save_file
 
 from swin_edu.book import trained as module
+from swin_edu.book.annotated import scenes_of_objects
 from swin_edu.book.datasets import digits, scenes
 from swin_edu.book.device import device
-from swin_edu.book.trained import FOLDER, notes, save_trained, trained
+from swin_edu.book.scenes import CLASSES as SHAPES
+from swin_edu.book.tasks import KINDS
+from swin_edu.book.trained import FOLDER, load_trained, notes, save_trained, trained
 from swin_edu.checkpoints import read_about, read_weights, save_weights
 from swin_edu.training import RECIPES, Recipe, accuracy, small_swin
 
@@ -42,7 +45,7 @@ def test_the_stored_model_knows_the_digits():
     model = trained("digits").to(device())
     reached = accuracy(model, *dataset.held_out)
     assert reached >= 0.98
-    assert reached == pytest.approx(float(notes(FOLDER / "digits.safetensors")["accuracy"]), abs=1 / 450)
+    assert reached == pytest.approx(float(notes(FOLDER / "digits.safetensors")["score"]), abs=1 / 450)
 
 
 def test_the_stored_model_knows_scenes():
@@ -55,20 +58,54 @@ def test_the_stored_files(name, data):
     path, dataset = FOLDER / f"{name}.safetensors", data()
     assert path.stat().st_size <= 2_000_000
     about = read_about(path)
-    assert about.keys() == {"recipe", "classes", "command", "accuracy"}
+    assert about.keys() == {"task", "recipe", "classes", "command", "score"}
     recipe = RECIPES[name]
     assert json.loads(about["recipe"]) == json.loads(json.dumps(asdict(recipe)))
     assert json.loads(about["classes"]) == list(dataset.classes)
     command = rf"python3 -m swin_edu train {name} --seed \d+ --epochs {recipe.epochs}"
     assert re.fullmatch(command, about["command"])
-    assert float(about["accuracy"]) >= 0.97
+    assert float(about["score"]) >= 0.97
     assert {x.dtype for x in read_weights(path).values()} == {torch.float32}
     model = trained(name)
     assert not model.training and model.head.out_features == len(dataset.classes)
 
 
+@pytest.mark.parametrize(("name", "least"), [("detection", 0.55), ("segmentation", 0.85)])
+def test_the_stored_models_of_the_other_tasks(name, least):
+    path = FOLDER / f"{name}.safetensors"
+    assert path.stat().st_size <= 3_000_000
+    about = read_about(path)
+    assert about["task"] == name and json.loads(about["classes"]) == list(SHAPES)
+    assert json.loads(about["recipe"]) == json.loads(json.dumps(asdict(KINDS[name].recipe)))
+    command = (
+        f"python3 -m swin_edu train scenes --task {name} --seed 0 --epochs {KINDS[name].recipe.epochs} --fast"
+    )
+    assert about["command"] == command
+    found = load_trained(name)
+    assert found.task == name and found.classes == SHAPES and not found.model.training
+    data = scenes_of_objects(1, 100)
+    score = KINDS[name].task.score(found.model.to(device()), *data.held_out)
+    assert score >= least and score == pytest.approx(float(about["score"]), abs=0.05)
+
+
+@pytest.mark.parametrize("task", ["detection", "segmentation"])
+def test_there_and_back_with_a_task(tmp_path, task):
+    torch.manual_seed(0)
+    model, path = KINDS[task].build(small_swin(SMALL, 3), 3), tmp_path / "mine.safetensors"
+    save_trained(model, path, SMALL, CLASSES, "", 0.5, task)
+    again = load_trained(path)
+    assert again.task == task and again.classes == CLASSES
+    for name, x in model.state_dict().items():
+        assert torch.equal(again.model.state_dict()[name], x)
+    other = {"detection": "segmentation", "segmentation": "detection"}[task]
+    save_weights(model.state_dict(), path, {**read_about(path), "task": other})
+    with pytest.raises(ValueError) as problem:
+        load_trained(path)
+    assert "\n" not in str(problem.value)
+
+
 def test_every_stored_file_is_one_of_these():
-    assert sorted(path.name for path in FOLDER.iterdir()) == ["digits.safetensors", "scenes.safetensors"]
+    assert sorted(path.stem for path in FOLDER.iterdir()) == ["detection", "digits", "scenes", "segmentation"]
 
 
 @pytest.mark.parametrize("version", [1, 2])
@@ -88,7 +125,7 @@ def test_there_and_back(tmp_path, version, kind):
     assert Recipe(**json.loads(about["recipe"])) == Recipe(
         **{**asdict(recipe), "depths": [1, 2], "heads": [1, 2]}
     )
-    assert about["command"] == "python3 -m swin_edu train x" and about["accuracy"] == "0.9877"
+    assert about["command"] == "python3 -m swin_edu train x" and about["score"] == "0.9877"
     assert [block.drop.rate for stage in again.stages for block in stage.blocks] == pytest.approx(
         [0, 0.1, 0.2]
     )
@@ -133,7 +170,9 @@ def test_a_file_without_recipe_gets_one_sentence(tmp_path, about):
 @pytest.mark.parametrize("recipe", ['{"heat": 3}', "no", "[]", "3"])
 def test_a_recipe_of_another_version_gets_one_sentence(tmp_path, recipe):
     path = tmp_path / "x.safetensors"
-    save_weights(small()[0].state_dict(), path, {"recipe": recipe, "classes": '["a"]'})
+    save_weights(
+        small()[0].state_dict(), path, {"task": "classification", "recipe": recipe, "classes": '["a"]'}
+    )
     sentence = f"^{path} holds a recipe of another version of swin_edu; train again$"
     with pytest.raises(ValueError, match=sentence):
         trained(path)

@@ -9,6 +9,7 @@ from pathlib import Path
 from swin_edu.book.environment import Environment, InstallError
 
 ROOT = Path(__file__).resolve().parents[2]
+TASKS = ("classification", "detection", "segmentation")
 FIRST_PAGE = "notebooks/00_start_here.ipynb"
 
 
@@ -56,7 +57,10 @@ def make_parser() -> argparse.ArgumentParser:
     bench.add_argument("--model", nargs="*", default=[], metavar="NAME", help="such as swin_s or swin_v2_t")
     compare = commands.add_parser("compare", help="train and time Swin beside its rivals, on equal terms")
     compare.add_argument(
-        "tables", nargs="*", metavar="TABLE", help="attentions, lengths, backbones or sides; all if none"
+        "tables",
+        nargs="*",
+        metavar="TABLE",
+        help="attentions, lengths, backbones, sides, tasks or pyramids; all if none",
     )
     explain = commands.add_parser("explain", help="show what a model sees in a picture of yours")
     explain.add_argument("image", metavar="IMAGE")
@@ -68,14 +72,29 @@ def make_parser() -> argparse.ArgumentParser:
     explain.add_argument("--class", dest="wanted", metavar="CLASS", help="to explain: a name or a number")
     train = commands.add_parser("train", help="train a small Swin; the same command goes on after a stop")
     train.add_argument(
-        "data", nargs="?", default="digits", metavar="DATA", help="digits, scenes, or the folder of CIFAR-10"
+        "data",
+        nargs="?",
+        default="digits",
+        metavar="DATA",
+        help="digits, scenes, or a folder: of CIFAR-10, or for detection and segmentation of COCO or VOC",
     )
+    train.add_argument("--task", choices=TASKS, default=TASKS[0])
     train.add_argument(
         "--out", type=Path, default=Path("runs"), metavar="FOLDER", help="for weights and curves"
     )
     train.add_argument("--seed", type=int, default=0, metavar="N")
     train.add_argument("--epochs", type=int, metavar="N", help="instead of the recipe's")
     train.add_argument("--fast", action="store_true", help="with the model of chapter 9")
+    predict = commands.add_parser("predict", help="write what a trained model finds in pictures of yours")
+    predict.add_argument("images", nargs="+", metavar="IMAGE")
+    predict.add_argument("--task", choices=TASKS, default="detection")
+    predict.add_argument("--weights", type=Path, metavar="FILE", help="of train, instead of the book's own")
+    predict.add_argument(
+        "--threshold", type=float, default=0.3, metavar="SHARE", help="the least score of an object"
+    )
+    predict.add_argument(
+        "--out", type=Path, default=Path(), metavar="FOLDER", help="for the PNGs and the JSON files"
+    )
     release = commands.add_parser("release", help="write what students get of an assignment")
     release.add_argument("assignment", metavar="A1")
     release.add_argument("out", type=Path, metavar="OUT")
@@ -125,7 +144,7 @@ def run_tests(environment: Environment, passed_on: list[str]) -> int:
 
 def run_inside(options: argparse.Namespace) -> int:
     """Run a command that imports what only .venv has, hence the imports in here."""
-    if options.command in ("bench", "compare", "explain", "train"):
+    if options.command in ("bench", "compare", "explain", "predict", "train"):
         from swin_edu.book.device import device
 
         try:
@@ -156,7 +175,11 @@ def run_inside(options: argparse.Namespace) -> int:
     if options.command == "train":
         from swin_edu.book import train
 
-        return train.main(options.data, options.out, options.seed, options.epochs, options.fast)
+        return train.main(options.data, options.out, options.seed, options.epochs, options.fast, options.task)
+    if options.command == "predict":
+        from swin_edu.book import predict
+
+        return predict.main(options.images, options.task, options.out, options.weights, options.threshold)
     if options.command == "release":
         from swin_edu.book.classroom import release
 

@@ -37,13 +37,14 @@ from swin_edu.rivals.routing import Routing
 from swin_edu.rivals.vit import Attention, ViT
 from swin_edu.training import (
     RECIPES,
+    Recipe,
     draw_larger_weights,
-    learning_rate,
     normalise,
     parameter_groups,
     repeatable,
     small_swin,
     train,
+    train_epoch,
 )
 
 SEEDS = 3
@@ -101,7 +102,7 @@ def learned(name: str, seed: int, epochs: int) -> float:
     torch.manual_seed(seed)
     model = small_pyramid(name).to(device())
     history = train(model, data.training, data.held_out, replace(RECIPE, epochs=epochs), seed)
-    return history.accuracies[-1]
+    return history.scores[-1]
 
 
 def train_attentions(seeds: int = SEEDS, epochs: int = RECIPE.epochs) -> Figures:
@@ -192,6 +193,12 @@ def scenes_of_cells(first: int, count: int) -> tuple[Tensor, Tensor, Tensor]:
     return torch.stack(images), torch.stack(labels), torch.stack(sizes)
 
 
+def cell_loss(model: nn.Module, recipe: Recipe, images: Tensor, labels: Tensor) -> Tensor:
+    """Return the mean cross-entropy of all cells; scenes are mirrored at random, all of a batch alike."""
+    flips = [axis for axis in (-2, -1) if torch.rand(()) < 0.5]
+    return F.cross_entropy(model(normalise(images.flip(flips))), labels.flip(flips))
+
+
 def read_cells(name: str, seed: int, epochs: int) -> list[float]:
     """Train a backbone to name cells; return the shares that are right, by size, and the mean IoU."""
     where = device()
@@ -200,20 +207,9 @@ def read_cells(name: str, seed: int, epochs: int) -> list[float]:
     model = cell_reader(name).to(where)
     recipe = replace(RECIPE, epochs=epochs)
     optimizer = torch.optim.AdamW(parameter_groups(model, recipe.weight_decay))
-    steps = TRAINING // recipe.batch
     with repeatable(seed, where):
         for epoch in range(epochs):
-            order = torch.randperm(TRAINING).to(where)
-            for step, chosen in enumerate(order.split(recipe.batch)[:steps], epoch * steps):
-                for group in optimizer.param_groups:
-                    group["lr"] = learning_rate(step, epochs * steps, recipe)
-                flips = [axis for axis in (-2, -1) if torch.rand(()) < 0.5]
-                scores = model(normalise(images[chosen].flip(flips)))
-                loss = F.cross_entropy(scores, labels[chosen].flip(flips))
-                optimizer.zero_grad()
-                loss.backward()
-                nn.utils.clip_grad_norm_(model.parameters(), recipe.largest_gradient)
-                optimizer.step()
+            train_epoch(model, optimizer, (images, labels), recipe, epoch, cell_loss)
     return cells_right(model.eval(), *scenes_of_cells(MOST_SCENES, HELD_OUT))
 
 
@@ -405,13 +401,16 @@ TABLES: dict[str, tuple[str, Callable[[], Figures], Callable[[Figures], list[str
 
 def main(chosen: Sequence[str]) -> int:
     """Measure what is chosen, all if nothing is, and print a table of each."""
-    if unknown := set(chosen) - set(TABLES):
-        print(f"TABLE is {min(unknown)!r}; it must be one of {', '.join(TABLES)}", file=sys.stderr)
+    from swin_edu.book import compare_tasks  # here, since it needs this module
+
+    tables = TABLES | compare_tasks.TABLES
+    if unknown := set(chosen) - set(tables):
+        print(f"TABLE is {min(unknown)!r}; it must be one of {', '.join(tables)}", file=sys.stderr)
         return 2
     silence()
     print(this_machine())
-    for name in chosen or TABLES:
-        title, measure, lines = TABLES[name]
+    for name in chosen or tables:
+        title, measure, lines = tables[name]
         print(f"\n{title}{f', {LENGTH_SETTINGS}' if name == 'lengths' else ''}", flush=True)
         print("\n".join(lines(measured(title, measure, here=True))), flush=True)
     return 0

@@ -7,6 +7,7 @@ import torch
 from matplotlib.figure import Figure
 
 from swin_edu.book import contents, drawings
+from swin_edu.book.annotated import scenes_of_objects
 from swin_edu.book.datasets import digits
 from swin_edu.book.explorers import (
     Attention,
@@ -21,7 +22,7 @@ from swin_edu.book.explorers import (
     Windows,
 )
 from swin_edu.book.images import sample_image
-from swin_edu.book.scenes import draw_scene
+from swin_edu.book.scenes import CLASSES, draw_scene
 from swin_edu.book.style import png
 from swin_edu.book.trained import trained
 from swin_edu.book.write import ROOT
@@ -29,6 +30,8 @@ from swin_edu.fast import window_order
 from swin_edu.insight import look_inside
 from swin_edu.patches import patch_partition
 from swin_edu.shift import shift_mask
+from swin_edu.tasks.detection import detect
+from swin_edu.tasks.segmentation import segment
 from swin_edu.training import normalise
 
 
@@ -42,6 +45,15 @@ def sight() -> Figure:
     """Draw where a token of a drawn scene looks, in the second block of the model trained on scenes."""
     images = draw_scene(1, objects=1).image[None] / 255
     return Sight(images, look_inside(trained("scenes"), normalise(images)), block=2, row=8, column=8).still()
+
+
+def tasks() -> Figure:
+    """Draw what the three small models find in three scenes."""
+    images = scenes_of_objects(1, 24).held_out.images[[11, 13, 21]]
+    with torch.no_grad():
+        names = [CLASSES[label] for label in trained("scenes")(normalise(images)).argmax(1)]
+    found = detect(trained("detection"), images, threshold=0.45)
+    return drawings.answers(images, names, found, segment(trained("segmentation"), images), CLASSES)
 
 
 # The same token everywhere, in its window, in the shifted window; and one at the border, under the mask.
@@ -66,6 +78,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     ),
     "shift_mask": lambda: ShiftMask(sample_image()).still(),
     "sight": sight,
+    "tasks": tasks,
     "toy_partition": toy_partition,
     "window_reach": lambda: drawings.window_reach(sample_image(), 4, REACH),
     "windows": lambda: Windows(sample_image(), side=224, stage=1, window=7, place=463).still(),

@@ -1,36 +1,44 @@
-"""``python3 -m swin_edu train``: train a small Swin, watch it, stop it, go on."""
+"""``python3 -m swin_edu train``: train a small Swin for a task, watch it, stop it, go on."""
 
 import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import nn
 from tqdm import tqdm
 
-from swin_edu.book.datasets import load_dataset
+from swin_edu.book.annotated import AnnotatedDataset, load_annotated
+from swin_edu.book.datasets import Dataset, load_dataset
 from swin_edu.book.device import device
 from swin_edu.book.drawings import learning_curves
 from swin_edu.book.files import replace_bytes
 from swin_edu.book.style import png
-from swin_edu.book.trained import save_trained
+from swin_edu.book.tasks import KINDS
+from swin_edu.book.trained import save_trained, trained
 from swin_edu.fast import fast
-from swin_edu.training import RECIPES, History, small_swin, train
+from swin_edu.tasks.annotated import UNKNOWN, Annotated
+from swin_edu.training import RECIPES, History, Recipe, small_swin, train
 
 MOST_SEEDS = 1_000_000
+WATCHED = 200  # held-out pictures that judge every epoch of a task whose metric takes long
 
 
-def main(data: str, out: Path, seed: int, epochs: int | None, quick: bool) -> int:
+def main(
+    data: str, out: Path, seed: int, epochs: int | None, quick: bool, task: str = "classification"
+) -> int:
     """Train on a dataset, and write the best weights and the curves into the folder `out`."""
     try:
-        return run(data, out, seed, epochs, quick)
+        return run(data, out, seed, epochs, quick, task)
     except (OSError, ValueError, FloatingPointError) as problem:
         print(f"swin_edu: {problem}", file=sys.stderr)
         return 1
 
 
-def run(data: str, out: Path, seed: int, epochs: int | None, quick: bool) -> int:
+def run(data: str, out: Path, seed: int, epochs: int | None, quick: bool, task: str) -> int:
     """Do what `main` says; raise OSError, ValueError or FloatingPointError where that cannot be."""
     if epochs is not None and epochs < 1:
         raise ValueError(f"--epochs is {epochs}; it must be at least 1")
@@ -38,35 +46,44 @@ def run(data: str, out: Path, seed: int, epochs: int | None, quick: bool) -> int
         raise ValueError(f"--seed is {seed}; it must be at least 0 and below {MOST_SEEDS:,}")
     if out.exists() and not out.is_dir():
         raise NotADirectoryError(f"--out is {out}, which is no folder; name a folder")
-    dataset = load_dataset(data)
-    recipe = RECIPES[dataset.name]
+    kind = KINDS[task]
+    dataset, recipe = data_and_recipe(data, task)
     if epochs is not None:
         recipe = replace(recipe, epochs=epochs)
     torch.manual_seed(seed)
-    model = small_swin(recipe, len(dataset.classes)).to(device())
-    weights, state = out / f"{dataset.name}.safetensors", out / f"{dataset.name}_state.safetensors"
+    model = begin(task, recipe, len(dataset.classes), quick).to(device())
+    name = dataset.name if task == "classification" else f"{dataset.name}_{task}"
+    weights, state = out / f"{name}.safetensors", out / f"{name}_state.safetensors"
     count = sum(parameter.numel() for parameter in model.parameters())
-    print(f"{len(dataset.training.labels):,} images of {dataset.name}, {count:,} parameters, {device()}")
+    images = len(dataset.training.images)
+    print(f"{images:,} images of {dataset.name}, {count:,} parameters, {device()}")
+    watched, judged = dataset.held_out, dataset.held_out
+    if isinstance(dataset.held_out, Annotated) and len(dataset.held_out.images) > WATCHED:
+        watched, judged = dataset.held_out.some(slice(WATCHED)), dataset.held_out.some(slice(WATCHED, None))
     with tqdm(total=recipe.epochs, unit="epoch", dynamic_ncols=True) as bar:
         history = train(
-            fast(model) if quick else model,
+            model,
             dataset.training,
-            dataset.held_out,
+            watched,
             recipe,
             seed,
             state,
-            shown_on(bar),
+            shown_on(bar, kind.score),
+            kind.task,
         )
     if not history.losses:
         print("stopped before the first epoch was done; nothing is written")
         return 130
-    options = f"--seed {seed} --epochs {recipe.epochs}{' --fast' if quick else ''}"
+    chosen = "" if task == "classification" else f"--task {task} "
+    options = f"{chosen}--seed {seed} --epochs {recipe.epochs}{' --fast' if quick else ''}"
     command = f"python3 -m swin_edu train {shlex.quote(data)} {options}"
-    accuracy = history.accuracies[history.best]
-    save_trained(model, weights, recipe, dataset.classes, command, accuracy)
-    replace_bytes(out / f"{dataset.name}.png", png(learning_curves(history.losses, history.accuracies)))
+    score = kind.task.score(model, *judged)
+    save_trained(model, weights, recipe, dataset.classes, command, score, task)
+    curves = learning_curves(history.losses, history.scores, f"{kind.score}, held-out images")
+    replace_bytes(out / f"{name}.png", png(curves))
     print(
-        f"epoch {history.best + 1} is the best: {accuracy:.1%} of {len(dataset.held_out.labels)} images right"
+        f"epoch {history.best + 1} is the best: {kind.score} {score:.1%} "
+        f"of {len(judged.images)} held-out images"
     )
     print(f"{weights}\n{weights.with_suffix('.png')}")
     if len(history.losses) < recipe.epochs:
@@ -76,13 +93,32 @@ def run(data: str, out: Path, seed: int, epochs: int | None, quick: bool) -> int
     return 0
 
 
-def shown_on(bar: tqdm) -> Callable[[History], None]:
+def data_and_recipe(data: str, task: str) -> tuple[Dataset | AnnotatedDataset, Recipe]:
+    """Return the pictures that a task needs, and how it is trained on them."""
+    if task == "classification":
+        dataset = load_dataset(data)
+        return dataset, RECIPES[dataset.name]
+    annotated = load_annotated(data)
+    if task == "segmentation" and (annotated.training.pixels == UNKNOWN).all():
+        raise ValueError(f"{data} holds no masks; segmentation needs them, detection does not")
+    return annotated, KINDS[task].recipe
+
+
+def begin(task: str, recipe: Recipe, classes: int, quick: bool = False) -> nn.Module:
+    """Return a model to train; each task after the first begins with the backbone of the one before."""
+    if task == "classification":
+        model = small_swin(recipe, classes)
+        return fast(model) if quick else model
+    backbone: Any = trained("scenes") if task == "detection" else trained("detection").backbone
+    return KINDS[task].build(fast(backbone) if quick else backbone, classes)
+
+
+def shown_on(bar: tqdm, score: str) -> Callable[[History], None]:
     """Return what shows each epoch's figures on a progress bar."""
 
     def watch(history: History) -> None:
-        bar.set_postfix(
-            loss=f"{history.losses[-1]:.2f}", right=f"{history.accuracies[-1]:.1%}", refresh=False
-        )
+        figures = {"loss": f"{history.losses[-1]:.2f}", score: f"{history.scores[-1]:.1%}"}
+        bar.set_postfix(figures, refresh=False)
         bar.update(len(history.losses) - bar.n)
 
     return watch

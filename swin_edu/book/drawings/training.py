@@ -62,25 +62,27 @@ def inside(mask: Tensor) -> tuple[float, float]:
     return x + 0.5, y + 0.5
 
 
-def learning_curves(losses: list[float], accuracies: list[float]) -> Figure:
-    """Draw the loss and the share of right answers after each epoch, the best of them marked."""
+def learning_curves(
+    losses: list[float], scores: list[float], score: str = "right answers, held-out images"
+) -> Figure:
+    """Draw the loss and the score after each epoch, the best of them marked."""
     drawn, (left, right) = figure(9, 2.9, columns=2)
     epochs = np.arange(1, len(losses) + 1)
     left.plot(epochs, losses)
     left.set(title="mean loss of an epoch", xlabel="epoch", ylim=(0, None))
-    right.plot(epochs, accuracies, color=ORANGE)
-    best = int(np.argmax(accuracies))
-    right.plot(best + 1, accuracies[best], "o", color=INK)
-    text = f"best: {accuracies[best]:.1%}, epoch {best + 1}"
+    right.plot(epochs, scores, color=ORANGE)
+    best = int(np.argmax(scores))
+    right.plot(best + 1, scores[best], "o", color=INK)
+    text = f"best: {scores[best]:.1%}, epoch {best + 1}"
     right.annotate(
         text,
-        (best + 1, accuracies[best]),
+        (best + 1, scores[best]),
         (0.97, 0.3),
         textcoords="axes fraction",
         ha="right",
         arrowprops={"arrowstyle": "-", "color": MUTED, "shrinkB": 5},
     )
-    right.set(title="right answers, held-out images", xlabel="epoch", ylim=(0, 1.02))
+    right.set(title=score, xlabel="epoch", ylim=(0, 1.02))
     right.yaxis.set_major_formatter(PercentFormatter(1))
     return drawn
 

@@ -219,7 +219,8 @@ def check(images: Tensor, detector: Detector, segmenter: Segmenter) -> None:
         )
     if len(detector.strides) != LEVELS:
         raise ValueError(f"detector has {len(detector.strides)} levels; the explorer shows {LEVELS}")
-    detects, names = detector.classes.out_channels, segmenter.classes.out_channels // segmenter.patch**2 - 1
+    last: Any = segmenter.classes[-1]
+    detects, names = detector.classes.out_channels, last.out_channels // segmenter.patch**2 - 1
     if not detects == names == len(CLASSES):
         raise ValueError(
             f"detector knows {detects} classes and segmenter {names}; "

@@ -1,0 +1,1 @@
+"""Tasks on top of a backbone's maps: classification, detection, segmentation."""
