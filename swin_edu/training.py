@@ -151,7 +151,10 @@ def learning_rate(step: int, steps: int, recipe: Recipe) -> float:
 
 
 def classification_loss(model: nn.Module, recipe: Recipe, images: Tensor, labels: Tensor) -> Tensor:
-    """Return the mean cross-entropy of some images, changed at random, and their labels."""
+    """Return the mean cross-entropy of some images, changed at random, and their labels.
+
+    Shape: (B, 3, H, W), (B) -> ()
+    """
     return F.cross_entropy(
         model(normalise(vary(images, recipe))), labels, label_smoothing=recipe.label_smoothing
     )

@@ -17,7 +17,7 @@ from swin_edu.book.tasks import KINDS
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
     """Few scenes, one epoch, and all jobs in this process."""
-    few = scenes_of_objects(64, 210)
+    few = scenes_of_objects(64, 12)
     named = scenes(64, 20)
     monkeypatch.setattr(compare_tasks, "scenes_of_objects", lambda: few)
     monkeypatch.setattr(compare_tasks, "scenes", lambda: named)
@@ -25,6 +25,7 @@ def short(monkeypatch):
     brief = {name: kind._replace(recipe=replace(kind.recipe, epochs=1)) for name, kind in KINDS.items()}
     monkeypatch.setattr(compare_tasks, "KINDS", brief)
     monkeypatch.setattr(compare_tasks, "EPOCHS", 1)
+    monkeypatch.setattr(compare_tasks, "WATCHED", 5)
     monkeypatch.setattr(compare_tasks, "side_by_side", lambda jobs: [job() for job in jobs])
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # on a busy machine, threads would wait for each other

@@ -20,6 +20,8 @@ from swin_edu.hierarchy import PatchMerging
 from swin_edu.model import SwinTransformer
 from swin_edu.patches import PatchEmbedding
 from swin_edu.rivals import cnn, linformer, performer, pyramid, routing, vit
+from swin_edu.tasks import detection, segmentation
+from swin_edu.tasks import pyramid as levels
 
 SHAPE = re.compile(r"^\s*Shape: (.*?) ?-> (.+)$", re.MULTILINE)
 # What a symbol of a shape line is called as an argument, and its value for the first and for the second size.
@@ -41,6 +43,7 @@ SYMBOLS = {
     "channels": (12, 6),
     "features": (7, 5),
     "num_classes": (4, 3),
+    "classes": (4, 3),
     "size": (2, 3),
     # what stands in no shape line
     "drops": ([0.0, 0.1], [0.1]),
@@ -78,9 +81,10 @@ def public_objects():
 
 def has_shape_line(value):
     """A function that returns tensors, or a layer, must say its shapes."""
-    if inspect.isclass(value):
-        return issubclass(value, torch.nn.Module)
-    returned = str(inspect.signature(value).return_annotation)
+    layer = inspect.isclass(value)
+    if layer and not issubclass(value, torch.nn.Module):
+        return False
+    returned = str(inspect.signature(value.forward if layer else value).return_annotation)
     return value.__module__ != TABLES and "Tensor" in returned and "dict[str" not in returned
 
 
@@ -90,7 +94,7 @@ def sizes(text, symbols):
 
 
 def size_of(text, symbols):
-    axes = text[1:-1].replace("·", "*").split(",")
+    axes = [axis for axis in text[1:-1].replace("·", "*").split(",") if axis]
     values = [eval(axis, {"ceil": math.ceil}, symbols) for axis in axes]
     assert all(value == int(value) for value in values), f"{text} is no whole number for {symbols}"
     return tuple(int(value) for value in values)
@@ -111,6 +115,16 @@ def examples(B, H, W, C, D, K, M, N, P, Q, h, nW, s, features, num_classes, size
     model = SwinTransformer(C, (K - 1, 1), (h, h), M, patch=P).to(device()).eval()
     images, classes = random(B, 3, H, W), torch.zeros(B, dtype=torch.long, device=device())
     places = torch.randint(0, N, (B, h, K, Q), device=device())
+    backbone = SwinTransformer(C, (1, 1), (1, 1), 4, patch=P).to(device())
+    annotated = (
+        images,
+        random(B, K, 4),
+        classes[:, None].expand(B, K),
+        torch.zeros(B, H, W, device=device()).long(),
+    )
+    segmenter = segmentation.Segmenter(backbone, num_classes, width=8).to(device())
+    detector = detection.Detector(backbone, num_classes, width=8).to(device())
+    centres = detection.Places(random(N, 2), torch.ones(N), torch.zeros(N))
     return {
         insight.attention_parts: (attention, random(B * nW, N, C), free),
         insight.windows_and_mask: (random(B, H, W, C), M, s),
@@ -138,6 +152,15 @@ def examples(B, H, W, C, D, K, M, N, P, Q, h, nW, s, features, num_classes, size
         fast.embed: (kernels, PatchEmbedding(P, C).to(device()), random(N, P * P * 3)),
         fast.merge: (kernels, PatchMerging(C).to(device()), random(4 * N, C)),
         training.vary: (images.byte(), training.Recipe()),
+        training.classification_loss: (model.train(), training.Recipe(), images.byte(), classes),
+        levels.FeaturePyramid: ((C, 2 * C), K),
+        segmentation.PyramidPooling: (C,),
+        segmentation.enlarged: (random(B, C, H, W), (P, Q)),
+        segmentation.Segmenter: (backbone, num_classes, 8),
+        segmentation.segmentation_loss: (segmenter, training.Recipe(), *annotated),
+        segmentation.segment: (segmenter, images),
+        detection.responsible: (centres, random(B, K, 4), classes[:, None].expand(B, K)),
+        detection.detection_loss: (detector, training.Recipe(), *annotated),
         cnn.ResNet: (C, (1, 1)),
         linformer.Linformer: (N, K, h),
         linformer.resize_mixtures: (random(h, H * W, K), (H, W), (P, Q)),
@@ -168,6 +191,7 @@ def test_shape_line(value, size):
     symbols = {name: values[size] for name, values in SYMBOLS.items()}
     before, after = SHAPE.search(value.__doc__).groups()
     inputs = [torch.rand(size).to(device()) for size in sizes(before, symbols)]
+    inputs = [inputs] if before.startswith("[") else inputs
     layer = inspect.isclass(value)
     example = examples(**{name: symbols[name] for name in inspect.signature(examples).parameters}).get(value)
     arguments = {

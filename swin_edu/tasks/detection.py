@@ -74,9 +74,8 @@ def responsible(places: Places, boxes: Tensor, labels: Tensor) -> Tensor:
     from level to level). Of several objects it takes the smallest.
     Source: Tian et al. 2019, section 3.2, and the centre sampling of their code.
     """
-    limits = torch.stack([LONGEST * places.strides, places.levels == places.levels.max()])
-    limits = torch.where(limits[1] > 0, math.inf, limits[0])
-    shortest = torch.where(places.levels == 0, 0.0, LONGEST * places.strides / 2)
+    limits = torch.where(places.levels == places.levels.max(), math.inf, LONGEST * places.strides)
+    shortest = torch.where(places.levels == 0, 0.0, LONGEST * places.strides / 2)  # what a finer level takes
     sizes = boxes[..., 2:] - boxes[..., :2]  # (B, K, 2)
     longest = sizes.amax(dim=-1)[:, None]
     centres = (boxes[..., :2] + boxes[..., 2:])[:, None] / 2
@@ -170,6 +169,7 @@ class Detector(nn.Module):
 def detection_loss(model: nn.Module, recipe: Recipe, *batch: Tensor) -> Tensor:
     """Return the loss of some annotated pictures, turned at random: of classes, boxes and centre-ness.
 
+    Shape: (B, 3, H, W), (B, K, 4), (B, K), (B, H, W) -> ()
     Source: Tian et al. 2019, equation 2, with the generalised IoU and weights of their code.
     """
     images, boxes, labels, _ = turned_at_random(Annotated(*batch))

@@ -31,7 +31,8 @@ def channels_and_strides(backbone: Any, side: int = 64) -> tuple[list[int], list
 class FeaturePyramid(nn.Module):
     """Bring all maps to K channels, and hand down what coarse maps know to finer ones.
 
-    Shape: [(B, H, W, C), (B, H/2, W/2, 2·C), …] -> [(B, K, H, W), (B, K, H/2, W/2), …]
+    Shape: [(B, H, W, C), (B, H/2, W/2, 2·C)] -> [(B, K, H, W), (B, K, H/2, W/2)]
+    This is for two maps; there may be any number.
     A linear layer brings each map to K channels (after a norm, which Swin's maps lack); from the coarsest on,
     each is enlarged and added to the next finer one; a convolution smooths every sum.
     Raises ValueError when the maps are not as many, or have not the channels, for which it was made.

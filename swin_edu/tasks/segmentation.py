@@ -15,8 +15,6 @@ from swin_edu.tasks.annotated import UNKNOWN, Annotated, turned_at_random
 from swin_edu.tasks.pyramid import FeaturePyramid, channels_and_strides
 from swin_edu.training import Recipe, answering, normalise
 
-GROUND = 0.3  # what a pixel of the ground counts in the loss
-
 
 class PyramidPooling(nn.Module):
     """Add to each place what the whole map, and each quarter of it, holds on average.
@@ -43,7 +41,10 @@ class PyramidPooling(nn.Module):
 
 
 def enlarged(x: Tensor, size: Sequence[int]) -> Tensor:
-    """Return maps `(B, C, H, W)` at another size, straight lines between the places."""
+    """Return maps at another size, with straight lines between the places.
+
+    Shape: (B, C, H, W) -> (B, C, P, Q)
+    """
     return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=False)
 
 
@@ -86,13 +87,10 @@ class Segmenter(nn.Module):
 def segmentation_loss(model: nn.Module, recipe: Recipe, *batch: Tensor) -> Tensor:
     """Return the mean cross-entropy of all pixels of some annotated pictures, turned at random.
 
-    A pixel of the ground counts less than one of an object, since there are so many.
+    Shape: (B, 3, H, W), (B, K, 4), (B, K), (B, H, W) -> ()
     """
     data = turned_at_random(Annotated(*batch))
-    scores = model(normalise(data.images))
-    weights = scores.new_ones(scores.shape[1])
-    weights[0] = GROUND
-    return F.cross_entropy(scores, data.pixels.long(), weights, ignore_index=UNKNOWN)
+    return F.cross_entropy(model(normalise(data.images)), data.pixels.long(), ignore_index=UNKNOWN)
 
 
 def segment(model: nn.Module, images: Tensor, batch: int = 100) -> Tensor:
