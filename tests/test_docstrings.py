@@ -152,7 +152,7 @@ def examples(B, H, W, C, D, K, M, N, P, Q, h, nW, s, features, num_classes, size
         fast.embed: (kernels, PatchEmbedding(P, C).to(device()), random(N, P * P * 3)),
         fast.merge: (kernels, PatchMerging(C).to(device()), random(4 * N, C)),
         training.vary: (images.byte(), training.Recipe()),
-        training.classification_loss: (model.train(), training.Recipe(), images.byte(), classes),
+        training.classification_loss: (model, training.Recipe(), images.byte(), classes),
         levels.FeaturePyramid: ((C, 2 * C), K),
         segmentation.PyramidPooling: (C,),
         segmentation.enlarged: (random(B, C, H, W), (P, Q)),

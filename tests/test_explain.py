@@ -28,7 +28,7 @@ def weights(tmp_path_factory):
     """A file as train writes it, with random weights."""
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("weights") / "small.safetensors"
-    save_trained(small_swin(RECIPE, len(CLASSES)), path, RECIPE, CLASSES, "none", accuracy=0.0)
+    save_trained(small_swin(RECIPE, len(CLASSES)), path, RECIPE, CLASSES, "none", score=0.0)
     return path
 
 

@@ -83,9 +83,10 @@ def test_the_stored_models_of_the_other_tasks(name, least):
     assert about["command"] == command
     found = load_trained(name)
     assert found.task == name and found.classes == SHAPES and not found.model.training
-    data = scenes_of_objects(1, 100)
+    assert float(about["score"]) >= least
+    data = scenes_of_objects(1, 300)
     score = KINDS[name].task.score(found.model.to(device()), *data.held_out)
-    assert score >= least and score == pytest.approx(float(about["score"]), abs=0.05)
+    assert score == pytest.approx(float(about["score"]), abs=0.03)  # on other scenes, and fewer
 
 
 @pytest.mark.parametrize("task", ["detection", "segmentation"])
