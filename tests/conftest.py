@@ -10,6 +10,17 @@ settings.register_profile("book", deadline=None)  # how long a case takes says n
 settings.load_profile("book")
 
 
+@pytest.fixture
+def one_thread():
+    """Compute with one thread: on a busy machine, threads would wait for each other."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="session")
 def chromium():
     if browser.executable() is None and not os.environ.get("CI"):

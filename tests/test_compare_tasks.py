@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 import torch
 
-from swin_edu.book import compare_tasks
+from swin_edu.book import compare_tasks, train
 from swin_edu.book.annotated import scenes_of_objects
 from swin_edu.book.compare import cost_of
 from swin_edu.book.compare_tasks import BACKBONES, FIGURES, LAST_MAP, TASKS, detector_on
@@ -15,7 +15,7 @@ from swin_edu.book.tasks import KINDS
 
 
 @pytest.fixture(autouse=True)
-def short(monkeypatch):
+def short(monkeypatch, one_thread):
     """Few scenes, one epoch, and all jobs in this process."""
     few = scenes_of_objects(64, 12)
     named = scenes(64, 20)
@@ -25,12 +25,8 @@ def short(monkeypatch):
     brief = {name: kind._replace(recipe=replace(kind.recipe, epochs=1)) for name, kind in KINDS.items()}
     monkeypatch.setattr(compare_tasks, "KINDS", brief)
     monkeypatch.setattr(compare_tasks, "EPOCHS", 1)
-    monkeypatch.setattr(compare_tasks, "WATCHED", 5)
+    monkeypatch.setattr(train, "WATCHED", 5)
     monkeypatch.setattr(compare_tasks, "side_by_side", lambda jobs: [job() for job in jobs])
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # on a busy machine, threads would wait for each other
-    yield
-    torch.set_num_threads(threads)
 
 
 def test_every_task_has_its_figures_for_each_seed():

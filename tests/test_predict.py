@@ -19,12 +19,7 @@ from swin_edu.training import RECIPES, normalise, small_swin
 SCENE = draw_scene(1_000_001)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # on a busy machine, threads would wait for each other
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def saved(path, image=SCENE.image, size=None):

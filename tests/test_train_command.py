@@ -37,16 +37,13 @@ def pictures(count, seed):
 
 
 @pytest.fixture(autouse=True)
-def data(monkeypatch):
-    """Tiny pictures that ``train tiny`` finds, and one thread: on a busy machine, threads would wait."""
+def data(monkeypatch, one_thread):
+    """Tiny pictures that ``train tiny`` finds."""
     dataset = Dataset("tiny", ("dark", "grey", "light"), pictures(1024, 0), pictures(13, 1))
     few = dataset._replace(training=Labelled(*(x[:20] for x in dataset.training)))
     monkeypatch.setitem(datasets.NAMED, "tiny", lambda: few)
     monkeypatch.setitem(RECIPES, "tiny", TINY)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield few
-    torch.set_num_threads(threads)
+    return few
 
 
 def run(out, data="tiny", seed=0, epochs=None, quick=False):

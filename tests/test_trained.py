@@ -22,12 +22,7 @@ SMALL = Recipe(channels=8, depths=(1, 2), heads=(1, 2), window=3, patch=2, stoch
 CLASSES = ("ä", "b", "c")
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # on a busy machine, threads would wait for each other
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def small(version=1):

@@ -62,12 +62,7 @@ TINY = Recipe(
 STILL = Recipe(turn=0, stretch=0, move=0, mirror=0)  # varies nothing
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # on a busy machine, threads would wait for each other
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from swin_edu.book.datasets import scenes
 from swin_edu.book.device import device
 from swin_edu.book.scenes import CLASSES
 from swin_edu.book.tasks import KINDS, mean_iou
-from swin_edu.book.train import WATCHED, begin
+from swin_edu.book.train import begin, watched_and_judged
 from swin_edu.book.trained import trained
 from swin_edu.rivals.cnn import ResNet
 from swin_edu.rivals.vit import ViT
@@ -75,7 +75,7 @@ def figures_of(model: nn.Module, task: str, recipe: Recipe, seed: int) -> Figure
         history = train(model, named.training, named.held_out, recipe, seed)
         return {"right": [history.scores[-1]]}
     data = scenes_of_objects()
-    watched, judged = data.held_out.some(slice(WATCHED)), data.held_out.some(slice(WATCHED, None))
+    watched, judged = watched_and_judged(data.held_out)
     train(model, data.training, watched, recipe, seed, task=KINDS[task].task)
     if task == "segmentation":
         return {"mIoU": [mean_iou(model, *judged)]}

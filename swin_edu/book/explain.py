@@ -18,7 +18,7 @@ from swin_edu.book.classes import class_names
 from swin_edu.book.device import device
 from swin_edu.book.explorers import Sight
 from swin_edu.book.explorers.base import STATE_MIME
-from swin_edu.book.files import replace_bytes
+from swin_edu.book.files import check_out, replace_bytes
 from swin_edu.book.images import load_image
 from swin_edu.book.site import enliven, live_module
 from swin_edu.book.style import png
@@ -97,8 +97,7 @@ class Explanation(NamedTuple):
 def main(image: str, out: Path, weights: Path | None, name: str | None, wanted: str | None) -> int:
     """Explain a picture; write the PNG and the page into the folder `out`, or say why not in one sentence."""
     try:
-        if out.exists() and not out.is_dir():
-            raise NotADirectoryError(f"--out is {out}, which is no folder; name a folder")
+        check_out(out)
         found = explain(image, expert(weights, name), wanted)
         paths = [out / f"{Path(image).stem}_explained{suffix}" for suffix in (".png", ".html")]
         for path, data in zip(paths, (found.picture, found.page.encode()), strict=True):

@@ -13,6 +13,12 @@ def replace_text(path: Path, text: str) -> bool:
     return True
 
 
+def check_out(out: Path) -> None:
+    """Raise NotADirectoryError when the folder that --out names is a file."""
+    if out.exists() and not out.is_dir():
+        raise NotADirectoryError(f"--out is {out}, which is no folder; name a folder")
+
+
 def replace_bytes(path: Path, data: bytes) -> None:
     """Write a file at once, under a temporary name until it is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ from torch import Tensor
 from swin_edu.book import drawings
 from swin_edu.book.annotated import fitted
 from swin_edu.book.device import device
-from swin_edu.book.files import replace_bytes, replace_text
+from swin_edu.book.files import check_out, replace_bytes, replace_text
 from swin_edu.book.images import load_image
 from swin_edu.book.style import png
 from swin_edu.book.trained import Trained, load_trained
@@ -32,8 +32,7 @@ Findings = dict[str, Any]
 def main(images: Sequence[str], task: str, out: Path, weights: Path | None, threshold: float) -> int:
     """Write what is found in each picture into the folder `out`, or say why not in one sentence."""
     try:
-        if out.exists() and not out.is_dir():
-            raise NotADirectoryError(f"--out is {out}, which is no folder; name a folder")
+        check_out(out)
         if not 0 < threshold < 1:
             raise ValueError(f"--threshold is {threshold}; it must lie between 0 and 1")
         expert = load_trained(weights or STORED[task])

@@ -15,7 +15,7 @@ from swin_edu.book.annotated import AnnotatedDataset, load_annotated
 from swin_edu.book.datasets import Dataset, load_dataset
 from swin_edu.book.device import device
 from swin_edu.book.drawings import learning_curves
-from swin_edu.book.files import replace_bytes
+from swin_edu.book.files import check_out, replace_bytes
 from swin_edu.book.style import png
 from swin_edu.book.tasks import KINDS
 from swin_edu.book.trained import save_trained, trained
@@ -44,8 +44,7 @@ def run(data: str, out: Path, seed: int, epochs: int | None, quick: bool, task: 
         raise ValueError(f"--epochs is {epochs}; it must be at least 1")
     if not 0 <= seed < MOST_SEEDS:
         raise ValueError(f"--seed is {seed}; it must be at least 0 and below {MOST_SEEDS:,}")
-    if out.exists() and not out.is_dir():
-        raise NotADirectoryError(f"--out is {out}, which is no folder; name a folder")
+    check_out(out)
     kind = KINDS[task]
     dataset, recipe = data_and_recipe(data, task)
     if epochs is not None:
@@ -57,9 +56,7 @@ def run(data: str, out: Path, seed: int, epochs: int | None, quick: bool, task: 
     count = sum(parameter.numel() for parameter in model.parameters())
     images = len(dataset.training.images)
     print(f"{images:,} images of {dataset.name}, {count:,} parameters, {device()}")
-    watched, judged = dataset.held_out, dataset.held_out
-    if isinstance(dataset.held_out, Annotated) and len(dataset.held_out.images) > WATCHED:
-        watched, judged = dataset.held_out.some(slice(WATCHED)), dataset.held_out.some(slice(WATCHED, None))
+    watched, judged = watched_and_judged(dataset.held_out)
     with tqdm(total=recipe.epochs, unit="epoch", dynamic_ncols=True) as bar:
         history = train(
             model,
@@ -77,7 +74,7 @@ def run(data: str, out: Path, seed: int, epochs: int | None, quick: bool, task: 
     chosen = "" if task == "classification" else f"--task {task} "
     options = f"{chosen}--seed {seed} --epochs {recipe.epochs}{' --fast' if quick else ''}"
     command = f"python3 -m swin_edu train {shlex.quote(data)} {options}"
-    score = kind.task.score(model, *judged)
+    score = history.scores[history.best] if judged is watched else kind.task.score(model, *judged)
     save_trained(model, weights, recipe, dataset.classes, command, score, task)
     curves = learning_curves(history.losses, history.scores, f"{kind.score}, held-out images")
     replace_bytes(out / f"{name}.png", png(curves))
@@ -102,6 +99,16 @@ def data_and_recipe(data: str, task: str) -> tuple[Dataset | AnnotatedDataset, R
     if task == "segmentation" and (annotated.training.pixels == UNKNOWN).all():
         raise ValueError(f"{data} holds no masks; segmentation needs them, detection does not")
     return annotated, KINDS[task].recipe
+
+
+def watched_and_judged(held_out: Any) -> tuple[Any, Any]:
+    """Return the held-out pictures that judge every epoch, and those that judge the result.
+
+    Of many annotated ones these are others; with labels alone, which are quick to judge, all serve both.
+    """
+    if isinstance(held_out, Annotated) and len(held_out.images) > WATCHED:
+        return held_out.some(slice(WATCHED)), held_out.some(slice(WATCHED, None))
+    return held_out, held_out
 
 
 def begin(task: str, recipe: Recipe, classes: int, quick: bool = False) -> nn.Module:

@@ -11,13 +11,13 @@ from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 
 from swin_edu.book.drawings.common import as_array, pixels
-from swin_edu.book.drawings.training import tag
-from swin_edu.book.style import BLUE, GREEN, INK, MUTED, ORANGE, PAPER, PURPLE, box, figure, grid, picture
+from swin_edu.book.drawings.training import COLOURS, named_box
+from swin_edu.book.style import BLUE, INK, MUTED, PAPER, box, figure, grid, picture
 from swin_edu.tasks.annotated import UNKNOWN
 from swin_edu.tasks.detection import Found, Places
 
 GROUND = "#ebebeb"
-KINDS = (BLUE, ORANGE, GREEN, PURPLE, "#56b4e9", "#d55e00")  # of Okabe and Ito, one for each class
+KINDS = (*COLOURS, "#56b4e9", "#d55e00")  # of Okabe and Ito, one for each class
 LINES = ("solid", "dashed", "dotted")  # of the levels, from fine to coarse
 
 
@@ -42,14 +42,7 @@ def draw_objects(axes: Axes, objects: Found, classes: Sequence[str]) -> None:
     for number, (bounds, label, score) in enumerate(
         zip(objects.boxes, objects.labels, objects.scores, strict=True)
     ):
-        x0, y0, x1, y1 = bounds.tolist()
-        for color, width in ((PAPER, 4), (KINDS[label % len(KINDS)], 2)):
-            box(axes, x0, y0, x1 - x0, y1 - y0, edgecolor=color, linewidth=width)
-        right, bottom = number % 2, number // 2 % 2  # another corner for each, to keep names apart
-        name = f"{classes[label]} {100 * score:.0f}"
-        tag(
-            axes, (x0, x1)[right], (y0, y1)[bottom], name, KINDS[label % len(KINDS)], ("left", "right")[right]
-        )
+        named_box(axes, number, bounds, f"{classes[label]} {100 * score:.0f}", KINDS[label % len(KINDS)])
 
 
 def draw_classes(axes: Axes, named: Tensor) -> None:

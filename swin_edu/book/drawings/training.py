@@ -34,12 +34,7 @@ def scene_layers(scenes: list[Scene]) -> Figure:
         picture(boxed, pixels(scene.image))
         areas = np.full_like(pixels(scene.image), 235)
         for i, (label, bounds, mask) in enumerate(zip(scene.labels, scene.boxes, scene.masks, strict=True)):
-            x0, y0, x1, y1 = bounds.tolist()
-            for color, width in ((PAPER, 4), (COLOURS[i], 2)):
-                box(boxed, x0, y0, x1 - x0, y1 - y0, edgecolor=color, linewidth=width)
-            right, bottom = i % 2, i // 2  # another corner for each, to keep names apart
-            name = f"{i + 1} {CLASSES[label]}"
-            tag(boxed, (x0, x1)[right], (y0, y1)[bottom], name, COLOURS[i], ("left", "right")[right])
+            named_box(boxed, i, bounds, f"{i + 1} {CLASSES[label]}", COLOURS[i])
             areas[mask.numpy()] = np.multiply(255, to_rgb(COLOURS[i]))
             tag(masked, *inside(mask), str(i + 1), COLOURS[i], "center")
         picture(masked, areas)
@@ -47,6 +42,15 @@ def scene_layers(scenes: list[Scene]) -> Figure:
     for place, title in zip(axes, titles, strict=False):
         place.set_title(title)
     return drawn
+
+
+def named_box(axes: Axes, number: int, bounds: Tensor, name: str, color: str) -> None:
+    """Draw a box and its name, at another corner for each number, to keep names apart."""
+    x0, y0, x1, y1 = bounds.tolist()
+    for edge, width in ((PAPER, 4), (color, 2)):
+        box(axes, x0, y0, x1 - x0, y1 - y0, edgecolor=edge, linewidth=width)
+    right, bottom = number % 2, number // 2 % 2
+    tag(axes, (x0, x1)[right], (y0, y1)[bottom], name, color, ("left", "right")[right])
 
 
 def tag(axes: Axes, x: float, y: float, text: str, color: str, align: str) -> None:
