@@ -43,16 +43,43 @@ def test_answers_stand_in_columns():
             (*box, tasks.KINDS[label]) for box, label in zip(SCENE.boxes.tolist(), SCENE.labels, strict=True)
         }
         assert expected <= set(bounds_of(boxed))
-        assert [text.get_text() for text in boxed.texts] == [
+        names = [
             f"{CLASSES[label]} {100 * score:.0f}"
             for label, score in zip(SCENE.labels, OBJECTS.scores, strict=True)
         ]
+        assert [text.get_text() for text in boxed.texts][-len(names) :] == names
+    assert [place.texts[0].get_text() for place in axes[::2]] == ["scene", "boxes found", "pixels named"]
     for masked, named in zip(axes[4:], (PIXELS, PIXELS.T), strict=True):
         colours = np.array([to_rgb(color) for color in (tasks.GROUND, *tasks.KINDS)])
         assert np.allclose(masked.images[0].get_array(), colours[named.numpy()])
     [legend] = drawn.legends
     assert [text.get_text() for text in legend.get_texts()] == list(CLASSES)
     assert [to_hex(patch.get_facecolor()) for patch in legend.get_patches()] == list(tasks.KINDS)
+
+
+def test_the_true_classes_stand_below_those_that_were_named():
+    drawn = drawings.answers(SCENE.image[None], [""], [OBJECTS], PIXELS[None], CLASSES, PIXELS.T[None])
+    named, meant = drawn.axes[2:4]
+    colours = np.array([to_rgb(color) for color in (tasks.GROUND, *tasks.KINDS)])
+    assert np.allclose(named.images[0].get_array(), colours[PIXELS.numpy()])
+    assert np.allclose(meant.images[0].get_array(), colours[PIXELS.T.numpy()])
+    assert meant.texts[0].get_text() == "pixels meant"
+
+
+def test_names_of_boxes_leave_each_other_legible():
+    around = torch.tensor(
+        [[20.0, 20, 40, 40], [20, 20, 40, 40], [20, 20, 40, 40], [2, 20, 8, 40], [56, 2, 62, 8]]
+    )
+    objects = Found(around, torch.tensor([2, 2, 2, 2, 2]), torch.full((5,), 0.5), torch.zeros(5))
+    drawn = drawings.objects_in_picture(SCENE.image, objects, CLASSES)
+    [axes] = drawn.axes
+    extents = [text.get_window_extent() for text in axes.texts]
+    assert len(extents) == 5 and {text.get_text() for text in axes.texts} == {"triangle 50"}
+    for number, extent in enumerate(extents):
+        assert extent.count_overlaps(extents[:number]) == 0
+        assert axes.bbox.x0 <= extent.x0 and extent.x1 <= axes.bbox.x1
+    corners = {(x, y) for box in around.tolist() for x in box[::2] for y in box[1::2]}
+    assert all(text.get_position() in corners for text in axes.texts)
 
 
 def test_unknown_pixels_are_white_and_more_classes_begin_again():

@@ -17,7 +17,7 @@ from swin_edu.training import Recipe, answering, normalise
 
 
 class PyramidPooling(nn.Module):
-    """Add to each place what the whole map, and each quarter of it, holds on average.
+    """Join to each place what the whole map, and each quarter of it, holds on average.
 
     Shape: (B, H, W, C) -> (B, H, W, C)
     Source: Zhao et al. 2017 (PSPNet, arXiv 1612.01105), section 3.2; here with 1 and 2 × 2 means.

@@ -11,7 +11,7 @@ from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 
 from swin_edu.book.drawings.common import as_array, pixels
-from swin_edu.book.drawings.training import COLOURS, named_box
+from swin_edu.book.drawings.training import COLOURS, named_boxes
 from swin_edu.book.style import BLUE, INK, MUTED, PAPER, box, figure, grid, picture
 from swin_edu.tasks.annotated import UNKNOWN
 from swin_edu.tasks.detection import Found, Places
@@ -22,27 +22,43 @@ LINES = ("solid", "dashed", "dotted")  # of the levels, from fine to coarse
 
 
 def answers(
-    images: Tensor, names: Sequence[str], found: Sequence[Found], named: Tensor, classes: Sequence[str]
+    images: Tensor,
+    names: Sequence[str],
+    found: Sequence[Found],
+    named: Tensor,
+    classes: Sequence[str],
+    meant: Tensor | None = None,
 ) -> Figure:
-    """Draw images `(n, 3, H, W)` in columns: under their names, with boxes, with the class of each pixel."""
+    """Draw images `(n, 3, H, W)` in columns: under their names, with boxes, with the class of each pixel.
+
+    `meant` are the true classes of the pixels, for a row below.
+    """
     count = len(images)
-    drawn, axes = figure(10, 3 * 10 / count + 0.9, columns=count, rows=3)
-    for column, (image, name, objects, of_pixels) in enumerate(zip(images, names, found, named, strict=True)):
-        plain, boxed, masked = axes[column::count]
+    masks = [named] if meant is None else [named, meant]
+    drawn, axes = figure(10, (2 + len(masks)) * 10 / count + 0.9, columns=count, rows=2 + len(masks))
+    for column, (image, name) in enumerate(zip(images, names, strict=True)):
+        plain, boxed, *masked = axes[column::count]
         picture(plain, pixels(image), name)
         picture(boxed, pixels(image))
-        draw_objects(boxed, objects, classes)
-        draw_classes(masked, of_pixels)
+        for place, of_all in zip(masked, masks, strict=True):
+            draw_classes(place, of_all[column])
+    for place, text in zip(
+        axes[::count], ("scene", "boxes found", "pixels named", "pixels meant"), strict=False
+    ):
+        place.text(-0.04, 0.5, text, rotation=90, ha="right", va="center", transform=place.transAxes)
     legend(drawn, classes)
+    for boxed, objects in zip(axes[count : 2 * count], found, strict=True):
+        draw_objects(boxed, objects, classes)
     return drawn
 
 
 def draw_objects(axes: Axes, objects: Found, classes: Sequence[str]) -> None:
     """Draw boxes in the colours of their classes, each with its class and score in percent."""
-    for number, (bounds, label, score) in enumerate(
-        zip(objects.boxes, objects.labels, objects.scores, strict=True)
-    ):
-        named_box(axes, number, bounds, f"{classes[label]} {100 * score:.0f}", KINDS[label % len(KINDS)])
+    names = [
+        f"{classes[label]} {100 * score:.0f}"
+        for label, score in zip(objects.labels, objects.scores, strict=True)
+    ]
+    named_boxes(axes, objects.boxes, names, [KINDS[label % len(KINDS)] for label in objects.labels])
 
 
 def draw_classes(axes: Axes, named: Tensor) -> None:

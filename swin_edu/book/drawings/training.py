@@ -1,10 +1,14 @@
 """The drawings of the chapter on training, and of the pictures that models are trained on."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.transforms import Bbox
 from torch import Tensor
 
 from swin_edu.book.drawings.common import pixels
@@ -33,30 +37,47 @@ def scene_layers(scenes: list[Scene]) -> Figure:
         picture(plain, pixels(scene.image))
         picture(boxed, pixels(scene.image))
         areas = np.full_like(pixels(scene.image), 235)
-        for i, (label, bounds, mask) in enumerate(zip(scene.labels, scene.boxes, scene.masks, strict=True)):
-            named_box(boxed, i, bounds, f"{i + 1} {CLASSES[label]}", COLOURS[i])
+        for i, mask in enumerate(scene.masks):
             areas[mask.numpy()] = np.multiply(255, to_rgb(COLOURS[i]))
             tag(masked, *inside(mask), str(i + 1), COLOURS[i], "center")
         picture(masked, areas)
     titles = "the picture", "boxes and classes, from back to front", "masks: the pixels seen of each object"
     for place, title in zip(axes, titles, strict=False):
         place.set_title(title)
+    for boxed, scene in zip(axes[1::3], scenes, strict=True):
+        names = [f"{i} {CLASSES[label]}" for i, label in enumerate(scene.labels, 1)]
+        named_boxes(boxed, scene.boxes, names, COLOURS[: len(names)])
     return drawn
 
 
-def named_box(axes: Axes, number: int, bounds: Tensor, name: str, color: str) -> None:
-    """Draw a box and its name, at another corner for each number, to keep names apart."""
-    x0, y0, x1, y1 = bounds.tolist()
-    for edge, width in ((PAPER, 4), (color, 2)):
-        box(axes, x0, y0, x1 - x0, y1 - y0, edgecolor=edge, linewidth=width)
-    right, bottom = number % 2, number // 2 % 2
-    tag(axes, (x0, x1)[right], (y0, y1)[bottom], name, color, ("left", "right")[right])
+def named_boxes(axes: Axes, boxes: Tensor, names: Sequence[str], colours: Sequence[str]) -> None:
+    """Draw boxes `(n, 4)`, each with its name at a corner where it covers no other name, if there is one."""
+    for bounds, color in zip(boxes.tolist(), colours, strict=True):
+        x0, y0, x1, y1 = bounds
+        for edge, width in ((PAPER, 4), (color, 2)):
+            box(axes, x0, y0, x1 - x0, y1 - y0, edgecolor=edge, linewidth=width)
+    axes.get_figure(
+        root=True
+    ).draw_without_rendering()  # where the names fall depends on the axes' final size
+    taken: list[Bbox] = []
+    for (x0, y0, x1, y1), name, color in zip(boxes.tolist(), names, colours, strict=True):
+        corners = [(x0, y0, "left"), (x1, y0, "right"), (x0, y1, "left"), (x1, y1, "right")]
+        for x, y, align in (*corners, ((x0 + x1) / 2, (y0 + y1) / 2, "center")):
+            text = tag(axes, x, y, name, color, align)
+            extent = text.get_window_extent().padded(2)
+            inside = axes.bbox.x0 <= extent.x0 and extent.x1 <= axes.bbox.x1
+            if inside and extent.count_overlaps(taken) == 0:
+                break
+            text.remove()
+        else:
+            text = tag(axes, x0, y0, name, color, "left")
+        taken.append(extent)
 
 
-def tag(axes: Axes, x: float, y: float, text: str, color: str, align: str) -> None:
+def tag(axes: Axes, x: float, y: float, text: str, color: str, align: str) -> Text:
     """Write text at (x, y) on a white label with a coloured edge."""
     label = {"boxstyle": "round,pad=0.15", "facecolor": PAPER, "edgecolor": color, "linewidth": 1.5}
-    axes.text(x, y, text, fontsize=8, color=INK, ha=align, va="center", bbox=label, in_layout=False)
+    return axes.text(x, y, text, fontsize=8, color=INK, ha=align, va="center", bbox=label, in_layout=False)
 
 
 def inside(mask: Tensor) -> tuple[float, float]:
@@ -146,6 +167,6 @@ def spreads(results: dict[str, dict[str, list[float]]], baseline: str) -> Figure
             spread = f"{values.mean():.1%} ± {values.std(ddof=1):.1%}"
             place.annotate(spread, (1.02, row), xycoords=("axes fraction", "data"), va="center", fontsize=9)
         place.set(title=task, yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
-        place.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        place.xaxis.set_major_locator(MaxNLocator(5 if len(results) == 1 else 3, steps=[1, 2, 5, 10]))
         place.xaxis.set_major_formatter(PercentFormatter(1, decimals=1))
     return drawn
