@@ -4,6 +4,7 @@ from swin_edu.book.explorers.approximation import Approximation
 from swin_edu.book.explorers.architecture import Architecture
 from swin_edu.book.explorers.attention import Attention
 from swin_edu.book.explorers.block import Block
+from swin_edu.book.explorers.halo import Halo
 from swin_edu.book.explorers.moves import Moves
 from swin_edu.book.explorers.neighbours import Neighbours
 from swin_edu.book.explorers.objects import Objects
@@ -23,6 +24,7 @@ __all__ = [
     "Architecture",
     "Attention",
     "Block",
+    "Halo",
     "Moves",
     "Neighbours",
     "Objects",
