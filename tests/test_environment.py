@@ -435,7 +435,7 @@ def test_the_others_start_again_inside_venv(executed, arguments):
         (["explain", "a.jpg", "--class", "ring"], ("explain", "a.jpg", Path(), None, None, "ring")),
         (
             ["train", "--seed", "3", "--fast"],
-            ("train", "digits", Path("runs"), 3, None, True, "classification"),
+            ("train", "digits", Path("runs"), 3, None, True, "classification", False),
         ),
         (
             ["predict", "a.png", "b.png", "--task", "segmentation"],

@@ -390,10 +390,14 @@ def started(monkeypatch):
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ([], ("digits", Path("runs"), 0, None, False, NAMES)),
-        (["scenes", "--fast"], ("scenes", Path("runs"), 0, None, True, NAMES)),
-        (["--seed", "4", "--epochs", "9", "--out", "a/b"], ("digits", Path("a/b"), 4, 9, False, NAMES)),
-        (["/data", "--task", "detection"], ("/data", Path("runs"), 0, None, False, "detection")),
+        ([], ("digits", Path("runs"), 0, None, False, NAMES, False)),
+        (["scenes", "--fast"], ("scenes", Path("runs"), 0, None, True, NAMES, False)),
+        (
+            ["--seed", "4", "--epochs", "9", "--out", "a/b"],
+            ("digits", Path("a/b"), 4, 9, False, NAMES, False),
+        ),
+        (["/data", "--task", "detection"], ("/data", Path("runs"), 0, None, False, "detection", False)),
+        (["--shard"], ("digits", Path("runs"), 0, None, False, NAMES, True)),
     ],
 )
 def test_the_arguments(started, given, expected):

@@ -85,6 +85,9 @@ def make_parser() -> argparse.ArgumentParser:
     train.add_argument("--seed", type=int, default=0, metavar="N")
     train.add_argument("--epochs", type=int, metavar="N", help="instead of the recipe's")
     train.add_argument("--fast", action="store_true", help="with the model of chapter 9")
+    train.add_argument(
+        "--shard", action="store_true", help="started by torchrun: divide the model among the processes too"
+    )
     predict = commands.add_parser("predict", help="write what a trained model finds in pictures of yours")
     predict.add_argument("images", nargs="+", metavar="IMAGE")
     predict.add_argument("--task", choices=TASKS, default="detection")
@@ -150,7 +153,8 @@ def run_inside(options: argparse.Namespace) -> int:
         try:
             device()
         except (ValueError, RuntimeError) as problem:  # SWIN_EDU_DEVICE names what is not here
-            print(f"swin_edu: {problem}", file=sys.stderr)
+            if os.environ.get("LOCAL_RANK", "0") == "0":  # one tells for all that torchrun starts
+                print(f"swin_edu: {problem}", file=sys.stderr)
             return 2
     if options.command == "write":
         from swin_edu.book import write
@@ -175,7 +179,8 @@ def run_inside(options: argparse.Namespace) -> int:
     if options.command == "train":
         from swin_edu.book import train
 
-        return train.main(options.data, options.out, options.seed, options.epochs, options.fast, options.task)
+        how = options.fast, options.task, options.shard
+        return train.main(options.data, options.out, options.seed, options.epochs, *how)
     if options.command == "predict":
         from swin_edu.book import predict
 

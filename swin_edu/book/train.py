@@ -4,6 +4,7 @@ import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from swin_edu.book.drawings import learning_curves
 from swin_edu.book.files import check_out, replace_bytes
 from swin_edu.book.style import png
 from swin_edu.book.tasks import KINDS
+from swin_edu.book.together import Group, LostError, group_of_torchrun, joined, train_together
 from swin_edu.book.trained import save_trained, trained
 from swin_edu.fast import fast
 from swin_edu.tasks.annotated import UNKNOWN, Annotated
@@ -28,37 +30,58 @@ WATCHED = 200  # held-out pictures that judge every epoch of a task whose metric
 
 
 def main(
-    data: str, out: Path, seed: int, epochs: int | None, quick: bool, task: str = "classification"
+    data: str,
+    out: Path,
+    seed: int,
+    epochs: int | None,
+    quick: bool,
+    task: str = "classification",
+    shard: bool = False,
 ) -> int:
     """Train on a dataset, and write the best weights and the curves into the folder `out`."""
+    group = group_of_torchrun()
     try:
-        return run(data, out, seed, epochs, quick, task)
+        with joined(group):
+            return run(group, data, out, seed, epochs, quick, task, shard)
     except (OSError, ValueError, FloatingPointError) as problem:
-        print(f"swin_edu: {problem}", file=sys.stderr)
+        if group.first or isinstance(problem, LostError):
+            print(f"swin_edu: {problem}", file=sys.stderr)
         return 1
 
 
-def run(data: str, out: Path, seed: int, epochs: int | None, quick: bool, task: str) -> int:
+def run(
+    group: Group, data: str, out: Path, seed: int, epochs: int | None, quick: bool, task: str, shard: bool
+) -> int:
     """Do what `main` says; raise OSError, ValueError or FloatingPointError where that cannot be."""
     if epochs is not None and epochs < 1:
         raise ValueError(f"--epochs is {epochs}; it must be at least 1")
     if not 0 <= seed < MOST_SEEDS:
         raise ValueError(f"--seed is {seed}; it must be at least 0 and below {MOST_SEEDS:,}")
-    check_out(out)
+    if shard and group.count == 1:
+        raise ValueError("--shard divides a model among processes, but there is one; torchrun starts several")
+    if shard and (quick or task != "classification"):
+        raise ValueError(
+            "--shard divides only the clear model that names pictures; leave out --fast and --task"
+        )
     kind = KINDS[task]
-    dataset, recipe = data_and_recipe(data, task)
+    with group.agreeing():
+        check_out(out)
+        dataset, recipe = data_and_recipe(data, task)
     if epochs is not None:
         recipe = replace(recipe, epochs=epochs)
     torch.manual_seed(seed)
     model = begin(task, recipe, len(dataset.classes), quick).to(device())
     name = dataset.name if task == "classification" else f"{dataset.name}_{task}"
     weights, state = out / f"{name}.safetensors", out / f"{name}_state.safetensors"
-    count = sum(parameter.numel() for parameter in model.parameters())
-    images = len(dataset.training.images)
-    print(f"{images:,} images of {dataset.name}, {count:,} parameters, {device()}")
+    if group.first:
+        count = sum(parameter.numel() for parameter in model.parameters())
+        images = len(dataset.training.images)
+        processes = f", {group.count} processes" if group.count > 1 else ""
+        print(f"{images:,} images of {dataset.name}, {count:,} parameters, {device()}{processes}")
     watched, judged = watched_and_judged(dataset.held_out)
-    with tqdm(total=recipe.epochs, unit="epoch", dynamic_ncols=True) as bar:
-        history = train(
+    how = partial(train_together, group, shard) if group.count > 1 else train
+    with tqdm(total=recipe.epochs, unit="epoch", dynamic_ncols=True, disable=not group.first) as bar:
+        history = how(
             model,
             dataset.training,
             watched,
@@ -68,12 +91,15 @@ def run(data: str, out: Path, seed: int, epochs: int | None, quick: bool, task: 
             shown_on(bar, kind.score),
             kind.task,
         )
+    if not group.first:
+        return 0 if len(history.losses) == recipe.epochs else 130
     if not history.losses:
         print("stopped before the first epoch was done; nothing is written")
         return 130
     chosen = "" if task == "classification" else f"--task {task} "
     options = f"{chosen}--seed {seed} --epochs {recipe.epochs}{' --fast' if quick else ''}"
-    command = f"python3 -m swin_edu train {shlex.quote(data)} {options}"
+    python = "python3" if group.count == 1 else f"torchrun --nproc-per-node {group.count}"
+    command = f"{python} -m swin_edu train {shlex.quote(data)} {options}{' --shard' if shard else ''}"
     score = history.scores[history.best] if judged is watched else kind.task.score(model, *judged)
     save_trained(model, weights, recipe, dataset.classes, command, score, task)
     curves = learning_curves(history.losses, history.scores, f"{kind.score}, held-out images")
