@@ -119,7 +119,6 @@ function drawPhoto(context, state, plan, photo) {
     context.fillRect(x, y + first * unit, shown, (plan.rows[rank][1] - first) * unit);
     context.globalAlpha = 1;
     context.fillRect(STRIP.x, y + first * unit, STRIP.width, height * unit);
-    badge(context, rank, STRIP.x + STRIP.width / 2, y + (first + height / 2) * unit);
   }
   const edges = [0, ...steps(plan.shift, plan.padded, WINDOW), plan.padded].map((edge) => edge * unit);
   const thin = Math.min(1, (16 * WINDOW) / plan.padded); // so that the picture stays to be seen
@@ -128,6 +127,7 @@ function drawPhoto(context, state, plan, photo) {
   for (const [giver] of plan.travels) hatch(context, x, y + plan.rows[giver][0] * unit, side, plan.shift * unit);
   const borders = bandsOf(plan).map(([, first]) => y + first * unit - 2); // hides nothing of what travels
   for (const [color, width] of [[INK, 4], [PAPER, 2]]) lines(context, [], borders, [STRIP.x, 0, x + side, 0], color, width);
+  for (const [rank, first, height] of bandsOf(plan)) badge(context, rank, STRIP.x + STRIP.width / 2, y + (first + height / 2) * unit);
 }
 
 function badge(context, text, x, y) {
