@@ -27,20 +27,25 @@ from swin_edu.windows import pad_to_window, window_partition
 
 
 def window_order(
-    height: int, width: int, window: int, shift: int, device: torch.device | None = None
+    height: int,
+    width: int,
+    window: int,
+    shift: int,
+    device: torch.device | None = None,
+    rows: slice = slice(None),
 ) -> tuple[Tensor, Tensor]:
     """Return which token stands at each place of each window, -1 for padding, and each window's kind of mask.
 
     Shape: -> (ceil(H/M)·ceil(W/M), M·M), (ceil(H/M)·ceil(W/M))
     Windows of one kind stand side by side: kind 0 has no seam, 1 has one between columns, 2 between rows,
-    3 both.
+    3 both. `rows` are rows of whole windows after padding and roll; other windows are left out.
     """
     numbers = torch.arange(1, height * width + 1, device=device).view(1, height, width, 1)
     numbers = pad_to_window(numbers, window)
     shifts = shift_per_axis(numbers.shape[1], numbers.shape[2], window, shift)
-    order = window_partition(cyclic_shift(numbers, shifts), window)[..., 0] - 1
+    order = window_partition(cyclic_shift(numbers, shifts)[:, rows], window)[..., 0] - 1
     regions = region_ids(numbers.shape[1], numbers.shape[2], shifts, device)
-    kinds = window_partition(regions[None, :, :, None], window)[..., 0].amax(dim=1)
+    kinds = window_partition(regions[None, rows, :, None], window)[..., 0].amax(dim=1)
     by_kind = kinds.argsort(stable=True)
     return order[by_kind], kinds[by_kind]
 
@@ -430,14 +435,17 @@ class FastSwinTransformer(SwinTransformer):
 
     def plan(self, images: Tensor) -> list[StagePlan]:
         """Return the way of all tokens through the model; it is made once for each size of images."""
+        return make_plan(*self.outline(images))
+
+    def outline(self, images: Tensor) -> tuple[int, int, int, Layout, int, torch.device]:
+        """Return what a plan depends on: the images, the windows, and how many tokens go together."""
         check_images(images)
         batch, _, *sides = images.shape
         height, width = (-(-side // self.embedding.patch) for side in sides)
         stages: Any = self.stages
         layout = tuple(tuple((block.window, block.shift) for block in stage.blocks) for stage in stages)
         in_chunks = images.device.type == "cpu" and not torch.is_grad_enabled()
-        size = self.size if in_chunks else sys.maxsize
-        return make_plan(batch, height, width, layout, size, images.device)
+        return batch, height, width, layout, self.size if in_chunks else sys.maxsize, images.device
 
     def run(self, images: Tensor, plan: list[StagePlan]) -> list[Tensor]:
         """Return the tokens after each stage, in window order."""

@@ -10,9 +10,10 @@ from functools import partial
 
 import pytest
 import torch
+import torch.distributed as dist
 
 import swin_edu
-from swin_edu import fast, insight, training
+from swin_edu import fast, insight, parallel, training
 from swin_edu.attention import attend
 from swin_edu.block import SwinBlock, WindowAttention
 from swin_edu.book.device import device
@@ -67,6 +68,14 @@ STAGES = {"SwinTransformer": {"depths": (2, 1), "heads": (2, 3)}}
 TABLES = "swin_edu.checkpoints"
 # Machinery of the book, not of the model; its own tests are elsewhere.
 MACHINERY = ("swin_edu.book", "swin_edu.__main__")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def alone():
+    """Be the only process of a group; what several of them compute is tested elsewhere."""
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
 
 
 def public_objects():
@@ -125,6 +134,7 @@ def examples(B, H, W, C, D, K, M, N, P, Q, h, nW, s, features, num_classes, size
     segmenter = segmentation.Segmenter(backbone, num_classes, width=8).to(device())
     detector = detection.Detector(backbone, num_classes, width=8).to(device())
     centres = detection.Places(random(N, 2), torch.ones(N), torch.zeros(N))
+    ranks = parallel.Ranks()
     return {
         insight.attention_parts: (attention, random(B * nW, N, C), free),
         insight.windows_and_mask: (random(B, H, W, C), M, s),
@@ -175,6 +185,13 @@ def examples(B, H, W, C, D, K, M, N, P, Q, h, nW, s, features, num_classes, size
         vit.TransformerBlock: (C, h),
         vit.ViT: (C, 1, h, P, 2 * P),
         fast.FastSwinTransformer: (SwinTransformer(C, (2, 1), (h, h), M),),
+        parallel.numbers_of: ([range(N), range(K)],),
+        parallel.move_rows: (random(B, H, W, C), [torch.arange(H)], [torch.arange(P)], ranks),
+        parallel.attend_in_rows: (random(B, H, W, C), lambda windows, mask: windows, M, s, H, ranks),
+        parallel.run_block_in_rows: (block, random(B, H, W, C), H, ranks),
+        parallel.of_images: (few[None].expand(N, K), B, H * W),
+        parallel.ParallelSwin: (model, ranks),
+        parallel.FastParallelSwin: (fast.fast(model), ranks),
     }
 
 

@@ -109,6 +109,8 @@ def test_each_process_holds_all_or_a_part(undisturbed, single):
         assert sum(parts).tolist() == sizes
         for x in parts:
             assert 0.4 < x.sum() / sum(sizes) < 0.6
+    for found in undisturbed[3]:
+        assert found["alike"]["parts"]["blocks"] == [True] * sum(PLAIN.depths)
     left = [found["alike"]["parts"]["left"] for found in undisturbed[3]]
     assert left == [sum(sizes), 0]  # the first keeps a whole model for the files
 
@@ -116,6 +118,12 @@ def test_each_process_holds_all_or_a_part(undisturbed, single):
 def test_processes_draw_differently_and_stay_in_step(undisturbed):
     (first, after), (second, also_after) = (found["drawn"] for found in undisturbed[3])
     assert len({*first, *second}) == 4 and after == also_after
+
+
+def test_a_task_may_leave_layers_unused(undisturbed):
+    for found in undisturbed[3]:
+        first, *_, last = found["unused"]
+        assert len(found["unused"]) == PLAIN.epochs and last < first
 
 
 def test_all_learn_of_the_problem_of_one(undisturbed):
@@ -135,6 +143,7 @@ def test_one_set_of_files_and_one_bar(undisturbed):
     out, said, told, ranks = undisturbed
     parameters = sum(x.numel() for x in model_of(RANDOM).parameters())
     assert all(found["codes"] == [0, 0] for found in ranks)
+    assert [found["states"] for found in ranks] == [2 * RANDOM.epochs, 0]
     assert said.count(f"28 images of tiny, {parameters:,} parameters, cpu, 2 processes\n") == 3
     assert said.count("% of 13 held-out images\n") == 2
     assert len(re.findall(r"\b0/4 \[", told)) == 4  # where the state is damaged, also at the end
@@ -225,6 +234,17 @@ def test_lost_processes_get_one_sentence(monkeypatch, problem, told):
     with pytest.raises(LostError, match=told), joined(Group(1, 2)):
         pass
     assert signal.getsignal(signal.SIGINT) == before
+
+
+def test_each_start_meets_under_names_of_its_own(monkeypatch):
+    store = dist.HashStore()
+    monkeypatch.setattr(together, "rendezvous", lambda *given, **named: iter([(store, 0, 2)]))
+    for start in "01":
+        monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", start)
+        found = together.meeting(Group(1, 2))
+        assert not found["store"].check(["address"])
+        found["store"].set("address", "x")
+        assert (found["rank"], found["world_size"], found["timeout"].seconds) == (1, 2, 60)
 
 
 def test_other_errors_stay_what_they_are(monkeypatch):

@@ -9,13 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 
 from swin_edu import training
+from swin_edu.block import SwinBlockV2
 from swin_edu.book import datasets, together, train
 from swin_edu.book.datasets import Dataset, Labelled
 from swin_edu.checkpoints import save_weights
-from swin_edu.training import CLASSIFICATION, RECIPES, Recipe, small_swin
+from swin_edu.training import CLASSIFICATION, RECIPES, Recipe, Task, small_swin
 
 # Without randomness; batches of 7, which two processes cannot share evenly. Version 2: in version 1 biases
 # of keys have the gradient 0, whose rounding AdamW enlarges to whole steps.
@@ -80,6 +82,9 @@ def alike(group, out):
             "weights": held(parameters),
             "gradients": held([x.grad for x in parameters]),
             "moments": held([seen["optimizer"].state[x]["exp_avg_sq"] for x in parameters]),
+            "blocks": [
+                isinstance(x, FSDPModule) for x in seen["model"].modules() if isinstance(x, SwinBlockV2)
+            ],
             "left": sum(x.numel() for x in model.parameters() if not x.is_meta),
             "training": model.training,
         }
@@ -101,6 +106,16 @@ def drawn(group):
     for _ in range(2):
         together.shared(group, loss, model)(None, None, torch.ones(4, 1))
     return seen, float(torch.rand(()))
+
+
+def unused(group):
+    """Train a model with a layer that its task does not use; return the losses."""
+    model = torch.nn.ModuleDict({"used": torch.nn.Linear(1, 1), "unused": torch.nn.Linear(1, 1)})
+    model.forward = lambda images: model["used"](images)
+    task = Task(lambda model, recipe, images: model(images).square().mean(), lambda model, images: 0.0)
+    images = (torch.arange(28.0)[:, None],)
+    recipe = replace(PLAIN, learning_rate=0.1)
+    return together.train_together(group, False, model, images, images, recipe, task=task).losses
 
 
 def problems(group):
@@ -127,6 +142,13 @@ def command(group, out, shard=False):
 
 def undisturbed(group, out):
     told = {"alike": alike(group, out), "drawn": drawn(group), "problems": problems(group)}
+    told |= {"unused": unused(group), "states": 0}
+
+    def counted(*given, save=together.save_state):
+        told["states"] += 1
+        save(*given)
+
+    together.save_state = counted
     told["codes"] = [command(group, out / "whole"), command(group, out / "parts", shard=True)]
     (out / "parts" / "tiny_state.safetensors").write_bytes(b"half")
     try:

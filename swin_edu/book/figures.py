@@ -12,6 +12,7 @@ from swin_edu.book.datasets import digits
 from swin_edu.book.explorers import (
     Attention,
     Block,
+    Halo,
     Moves,
     Overview,
     Patches,
@@ -70,6 +71,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "moves": lambda: Moves(trained("digits"), *digits().held_out).still(),
     "patches": lambda: Patches(sample_image(), patch=4, row=32, column=29).still(),
     "position": lambda: Position(sample_image(), window=7, row=3, column=3, head=1).still(),
+    "halo": lambda: Halo(sample_image()).still(),
     "memory": lambda: drawings.memory_orders(window_order(56, 56, 7, 0)[0], *window_order(56, 56, 7, 3)),
     "pyramid": lambda: drawings.pyramid(sample_image(), window=7),
     "reach": lambda: Reach(sample_image()).still(),

@@ -13,6 +13,7 @@ import math
 import os
 import re
 import signal
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -133,6 +134,7 @@ def joined(group: Group) -> Iterator[None]:
         raise LostError(told) from problem
     finally:
         signal.signal(signal.SIGINT, before)
+        time.sleep(0.2)  # a thread of gloo may still hold the last message; it crashes if Python ends first
         if dist.is_initialized():
             dist.destroy_process_group()
 

@@ -113,6 +113,13 @@ from swin_edu.book.drawings.model import (
     whole_model,
 )
 from swin_edu.book.drawings.overview import chapter_map, pyramid, reach, walk_to_scale, window_reach
+from swin_edu.book.drawings.parallel import (
+    bytes_by_side,
+    interrupted,
+    rows_of_ranks,
+    speed_ups,
+    time_lines,
+)
 from swin_edu.book.drawings.patches import (
     cost_of_patches,
     equal_tokens,
@@ -199,6 +206,7 @@ __all__ = [
     "branches",
     "by_piece",
     "by_side",
+    "bytes_by_side",
     "cells_inside",
     "cells_to_scale",
     "central_places",
@@ -226,6 +234,7 @@ __all__ = [
     "heard_of",
     "hidden_patches",
     "histogram",
+    "interrupted",
     "kernel_as_row",
     "key_sets",
     "kind_tables",
@@ -293,6 +302,7 @@ __all__ = [
     "reached_tokens",
     "resized_tables",
     "roofline",
+    "rows_of_ranks",
     "same_offset",
     "scene_layers",
     "shares_of_block",
@@ -304,6 +314,7 @@ __all__ = [
     "sizes_of_objects",
     "skipped_branches",
     "smoothed_losses",
+    "speed_ups",
     "spread_group",
     "spreads",
     "stage_costs",
@@ -313,6 +324,7 @@ __all__ = [
     "tables",
     "tables_of_heads",
     "target_and_yours",
+    "time_lines",
     "tiny_convolution",
     "token_maps",
     "token_moves",

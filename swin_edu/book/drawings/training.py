@@ -56,9 +56,9 @@ def named_boxes(axes: Axes, boxes: Tensor, names: Sequence[str], colours: Sequen
         x0, y0, x1, y1 = bounds
         for edge, width in ((PAPER, 4), (color, 2)):
             box(axes, x0, y0, x1 - x0, y1 - y0, edgecolor=edge, linewidth=width)
-    axes.get_figure(
-        root=True
-    ).draw_without_rendering()  # where the names fall depends on the axes' final size
+    drawn = axes.get_figure(root=True)
+    assert drawn is not None
+    drawn.draw_without_rendering()  # where names fall depends on the final size of the axes
     taken: list[Bbox] = []
     for (x0, y0, x1, y1), name, color in zip(boxes.tolist(), names, colours, strict=True):
         corners = [(x0, y0, "left"), (x1, y0, "right"), (x0, y1, "left"), (x1, y1, "right")]
