@@ -101,6 +101,9 @@ def plan_moves(held: Sequence[Tensor], wanted: Sequence[Tensor], rank: int) -> M
     return Moves(sends, takes, len(held[rank]), len(wanted[rank]))
 
 
+PART = 2**16  # entries that are copied together within a rank: never a second copy of all
+
+
 @dataclass(frozen=True)
 class Message:
     """What a rank gave to the engine at once; seconds of a clock that all processes of a host share."""
@@ -134,15 +137,17 @@ class Ranks:
     def send_and_take(self, x: Tensor, moves: Moves) -> Tensor:
         """Do what `move` says, without gradients."""
         out = x.new_zeros(moves.after, *x.shape[1:])
-        out.index_add_(0, moves.takes[self.rank], x[moves.sends[self.rank]])
-        sends = [places if rank != self.rank else places[:0] for rank, places in enumerate(moves.sends)]
-        takes = [places if rank != self.rank else places[:0] for rank, places in enumerate(moves.takes)]
-        parcel = x[torch.cat(sends)]
-        arrived = x.new_empty(sum(map(len, takes)), *x.shape[1:])
-        lengths = [*map(len, takes)], [*map(len, sends)]  # what comes from each rank, what goes to each
+        own = zip(moves.takes[self.rank].split(PART), moves.sends[self.rank].split(PART), strict=True)
+        for takes, sends in own:
+            out.index_add_(0, takes, x[sends])
+        given = [places if rank != self.rank else places[:0] for rank, places in enumerate(moves.sends)]
+        taken = [places if rank != self.rank else places[:0] for rank, places in enumerate(moves.takes)]
+        parcel = x[torch.cat(given)]
+        arrived = x.new_empty(sum(map(len, taken)), *x.shape[1:])
+        lengths = [*map(len, taken)], [*map(len, given)]  # what comes from each rank, what goes to each
         self.note(parcel.nbytes, partial(dist.all_to_all_single, arrived, parcel, *lengths))
         # Where an entry went to several ranks, its gradients come back to one place and add up.
-        return out.index_add_(0, torch.cat(takes), arrived)
+        return out.index_add_(0, torch.cat(taken), arrived)
 
     def total(self, x: Tensor) -> Tensor:
         """Return the sum over all ranks, on each of them.
@@ -419,10 +424,11 @@ class FastParallelSwin(ParallelSwin):
             for block, (moves, chunks) in zip(stage.blocks, blocks, strict=True):
                 x = self.ranks.move(x, moves)
                 keeps = stochastic_depth(block, x.new_ones(len(images), 1, 1, 1))
-                parts = ((enter(take(x, chunk)), chunk) for chunk in chunks)
-                done = [run_block(model.kernels, block, part, chunk, keeps) for part, chunk in parts]
-                # Even a rank without windows passes its neighbours' gradients on, so `x` stays in the graph.
-                x = join(done) if done else x.sum() + x.new_empty(0, block.norm1.normalized_shape[0])
+                if chunks:
+                    parts = ((enter(take(x, chunk)), chunk) for chunk in chunks)
+                    x = join([run_block(model.kernels, block, part, chunk, keeps) for part, chunk in parts])
+                else:  # `x` stays in the graph, for this rank passes its neighbours' gradients on
+                    x = x.sum() + x.new_empty(0, block.norm1.normalized_shape[0])
                 enter = nn.Identity()
         return x, plan
 
