@@ -84,7 +84,7 @@ def in_units(size: float) -> str:
 
 
 def time_lines(messages: Sequence[Sequence[tuple[float, float]]], ends: Sequence[float]) -> Figure:
-    """Draw a line for each rank from 0 to its end: computing, and in between its messages `(start, end)`, ms."""
+    """Draw a line for each rank, in ms: it computes until its end, but for its messages `(start, end)`."""
     drawn, (axes,) = figure(10, 0.45 * len(messages) + 1.1)
     end = max(ends)
     axes.barh(range(len(messages)), ends, height=0.6, color=BLUE, label="computes")
