@@ -388,12 +388,13 @@ def test_test_passes_its_arguments_to_pytest(executed, monkeypatch, arguments):
     monkeypatch.setattr(os, "environ", os.environ.copy())
     assert command.main(["test", *arguments]) == 5
     [started], wanted = executed
-    assert started[:3] == ["-m", "pytest", "-n"] and started[4:] == ["--dist", "loadfile", *arguments]
+    assert started[:3] == ["-m", "pytest", "-n"]
+    assert started[4:] == ["--dist", "loadfile", "--no-loadscope-reorder", *arguments]
     assert wanted == [True]
 
 
 @pytest.mark.parametrize(
-    ("cores", "threads", "processes"), [(1, 1, 1), (2, 1, 2), (4, 1, 4), (16, 4, 4), (None, 1, 1)]
+    ("cores", "threads", "processes"), [(1, 1, 2), (2, 1, 3), (4, 1, 4), (16, 4, 4), (None, 1, 2)]
 )
 def test_tests_start_no_more_threads_than_cores(executed, monkeypatch, cores, threads, processes):
     monkeypatch.setattr(os, "cpu_count", lambda: cores)
