@@ -6,7 +6,7 @@ import inspect
 import math
 import pkgutil
 import re
-from functools import partial
+from functools import cache, partial
 
 import pytest
 import torch
@@ -109,6 +109,7 @@ def size_of(text, symbols):
     return tuple(int(value) for value in values)
 
 
+@cache  # some hold a model each; every test takes its own
 def examples(B, H, W, C, D, K, M, N, P, Q, h, nW, s, features, num_classes, size):
     """Arguments for what takes more than tensors and numbers, by function or class."""
     block = SwinBlock(C, h, M, s, drop=0.5).to(device())

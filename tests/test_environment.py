@@ -394,7 +394,7 @@ def test_test_passes_its_arguments_to_pytest(executed, monkeypatch, arguments):
 
 
 @pytest.mark.parametrize(
-    ("cores", "threads", "processes"), [(1, 1, 2), (2, 1, 3), (4, 1, 4), (16, 4, 4), (None, 1, 2)]
+    ("cores", "threads", "processes"), [(1, 1, 1), (2, 1, 2), (4, 1, 4), (16, 4, 4), (None, 1, 1)]
 )
 def test_tests_start_no_more_threads_than_cores(executed, monkeypatch, cores, threads, processes):
     monkeypatch.setattr(os, "cpu_count", lambda: cores)

@@ -64,10 +64,10 @@ def lines(folder):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Eight submissions: right, wrong in known and unknown ways, empty, broken."""
+    """Six submissions: right, wrong in known and unknown ways, empty, broken."""
     folder = tmp_path_factory.mktemp("class") / "submissions"
     folder.mkdir()
-    for number in range(8):
+    for number in range(6):
         wrong = A1.items[0].mistakes[number % 6]
         body = {0: "return None", 1: "raise NotImplementedError", 2: MIXED}.get(number % 4)
         data = hostile.first(body) if body else hostile.right()
@@ -85,10 +85,10 @@ def undisturbed(folder, tmp_path_factory, sandbox):
 
 def test_the_table(undisturbed):
     rows = table(undisturbed)
-    assert len(rows) == 9
+    assert len(rows) == 7
     assert {row["points"] for name, row in rows.items() if name != "broken"} == {"8", "10"}
     assert rows["broken"]["status"] == "unreadable" and rows["broken"]["points"] == ""
-    assert [row["of"] for row in rows.values()] == ["10"] * 9
+    assert [row["of"] for row in rows.values()] == ["10"] * 7
 
 
 def test_a_page_marks_the_wrong_cells(undisturbed):
@@ -121,7 +121,7 @@ def test_killed_at_20_random_moments_it_goes_on(folder, undisturbed, tmp_path):
     assert run("grade", "A1", folder, "--out", tmp_path, "--jobs", 2).returncode == 0
     assert outputs(tmp_path) == outputs(undisturbed)
     keys = [line["key"] for line in lines(tmp_path) if "key" in line]
-    assert len(keys) == len(set(keys)) == 9
+    assert len(keys) == len(set(keys)) == 7
     assert hostile.left_behind() == []
 
 
@@ -152,7 +152,7 @@ def test_only_changed_work_is_graded_anew(folder, undisturbed, tmp_path):
     assert len(lines(out)) == before + 3  # two submissions and the new end
     rows = table(out)
     assert rows["broken"]["points"] == rows["late"]["points"] == "10" and gone.stem not in rows
-    assert len(list((out / "feedback").iterdir())) == 9
+    assert len(list((out / "feedback").iterdir())) == 7
 
 
 def test_the_work_of_another_version_is_not_taken_over(folder, undisturbed, tmp_path, monkeypatch):
@@ -160,7 +160,7 @@ def test_the_work_of_another_version_is_not_taken_over(folder, undisturbed, tmp_
     shutil.copytree(undisturbed, tmp_path, dirs_exist_ok=True)
     before = len(lines(tmp_path))
     grade.grade(A1, folder, tmp_path, Sandbox())
-    assert len(lines(tmp_path)) == before + 10
+    assert len(lines(tmp_path)) == before + 8
 
 
 def test_shards_make_the_same_class(folder, undisturbed, tmp_path):

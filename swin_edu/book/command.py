@@ -136,13 +136,12 @@ def open_book(environment: Environment, passed_on: list[str]) -> int:
 def run_tests(environment: Environment, passed_on: list[str]) -> int:
     """Run pytest on the package and the notebooks, a file or notebook to a process, at most four at once.
 
-    One process more than cores, because many tests wait, for a browser or for a time-out. The processes share
-    the cores: more threads than cores would wait for each other, twice as long in all.
+    The processes share the cores: more threads than cores would wait for each other, twice as long in all.
     """
     os.chdir(environment.root)
     cores = os.cpu_count() or 1
-    processes = min(4, cores + 1)
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // processes)))
+    processes = min(4, cores)
+    os.environ.setdefault("OMP_NUM_THREADS", str(cores // processes))
     # Files in their order: pytest would keep those with few tests, which are often long, for the end.
     in_turn = ("--dist", "loadfile", "--no-loadscope-reorder")
     return environment.execute("-m", "pytest", "-n", str(processes), *in_turn, *passed_on)
