@@ -6,6 +6,9 @@ import re
 import torch
 import torch.distributed as dist
 
+# What processes talk by, for tensors on each kind of device; also on GPUs, some messages lie on the CPU.
+BACKENDS = {"cpu": "gloo", "cuda": "cpu:gloo,cuda:nccl"}
+
 
 def device() -> torch.device:
     """Return the device of the book: SWIN_EDU_DEVICE if set, else CUDA, else MPS, else the CPU.

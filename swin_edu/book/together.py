@@ -31,7 +31,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from swin_edu.block import SwinBlock, SwinBlockV2
-from swin_edu.book.device import device
+from swin_edu.book.device import BACKENDS, device
 from swin_edu.training import (
     CLASSIFICATION,
     History,
@@ -48,7 +48,6 @@ from swin_edu.training import (
 )
 
 LONGEST_WAIT = 60  # seconds that a process waits for the others
-BACKENDS = {"cpu": "gloo", "cuda": "cpu:gloo,cuda:nccl"}
 
 
 class LostError(OSError):

@@ -15,6 +15,7 @@ import torch
 import torch.distributed as dist
 from torch.multiprocessing import get_context
 
+from swin_edu.book.device import BACKENDS
 from swin_edu.parallel import Ranks
 
 GRACE = 2.0  # seconds for the other workers to say what they know when one fails
@@ -23,8 +24,8 @@ GRACE = 2.0  # seconds for the other workers to say what they know when one fail
 class Workers:
     """Processes of this machine, one for each rank; use it in a `with` statement, or call `close`.
 
-    On GPUs, if there is one for each, they talk by NCCL, otherwise by gloo and compute on the CPU. A message
-    that does not come within `timeout` seconds ends in an error.
+    Tensors on GPUs, if there is one for each, go by NCCL, those on the CPU by gloo. A message that does not
+    come within `timeout` seconds ends in an error.
     """
 
     def __init__(self, count: int, timeout: float = 60.0) -> None:
@@ -110,7 +111,7 @@ def serve(pipe: Connection, rank: int, count: int, store: Path, timeout: float) 
         torch.cuda.set_device(rank)
     limit = timedelta(seconds=timeout)
     dist.init_process_group(
-        "nccl" if on_gpus else "gloo",
+        BACKENDS["cuda" if on_gpus else "cpu"],
         init_method=store.as_uri(),
         rank=rank,
         world_size=count,
