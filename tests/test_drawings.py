@@ -182,7 +182,7 @@ def test_a_thin_mark_keeps_its_colour_and_the_paper_stays_white():
 def test_stored_figure_is_what_the_code_draws(name, tmp_path):
     stored, drawn = ROOT / "figures" / f"{name}.png", tmp_path / f"{name}.png"
     assert stored.exists(), "missing; mend with: python3 -m swin_edu figures"
-    drawn.write_bytes(style.png(figures.FIGURES[name]()))
+    drawn.write_bytes(style.png(figures.FIGURES[name].draw()))
     difference = compare_images(str(stored), str(drawn), tol=2)
     assert difference is None, f"{difference}; mend with: python3 -m swin_edu figures"
 
