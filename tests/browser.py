@@ -90,6 +90,12 @@ PROFILES = {
     },
 }
 BOUNDS = {1: 0.0419, 8: 0.335}
+# Sentences to guess about.
+CLAIMS = {
+    4: "Attention runs in a sliding window.",
+    5: "The mask of the shifted windows costs as much time as attention itself, so leave it out.",
+    12: "Swin has no position embedding.",
+}
 # A browser that stays at home: no start-up look-ups, no sandbox where root or a container forbids it.
 OPTIONS = [
     "--no-sandbox",
@@ -225,7 +231,7 @@ def drag(page: Page, slider: Locator) -> dict:
 def example(name: str) -> Explorer:
     """Make an explorer of the book as it first stands; those that take a photograph get the first one."""
     kind = getattr(explorers, name)
-    given = {"image": sample_image(), "profiles": PROFILES, "bounds": BOUNDS}
+    given = {"image": sample_image(), "profiles": PROFILES, "bounds": BOUNDS, "claims": CLAIMS}
     if name == "Sight":
         given |= seen_pictures()
     if name == "Moves":

@@ -136,6 +136,20 @@ def test_pointing_chooses_the_patch(page):
     )
 
 
+def inputs(page, control):
+    """Return the slider of a control, or its radio buttons."""
+    if "words" in control:
+        return page.get_by_role("group", name=control["label"], exact=True).get_by_role("radio")
+    return page.get_by_role("slider", name=control["label"], exact=True)
+
+
+def where(found):
+    """Return the place among its values at which a control stands."""
+    return found.evaluate_all(
+        "(all) => all.length > 1 ? all.findIndex((button) => button.checked) : all[0].valueAsNumber"
+    )
+
+
 @pytest.mark.parametrize("name", explorers.__all__)
 def test_every_control_has_a_name_and_the_picture_a_description(page, name):
     explorer = example(name)
@@ -143,23 +157,28 @@ def test_every_control_has_a_name_and_the_picture_a_description(page, name):
     assert page.get_by_role("group", name=explorer.title).count() == 1
     assert page.get_by_role("img", name=explorer.describe(), exact=True).count() == 1
     for control in explorer.controls:
-        slider = page.get_by_role("slider", name=control["label"], exact=True)
-        assert slider.get_attribute("aria-valuetext")
-        assert slider.get_attribute("data-lm-suppress-shortcuts") == "true"
+        found = inputs(page, control)
+        assert found.count() == len(control.get("words", ["one slider"]))
+        for input_ in found.all():
+            assert input_.get_attribute("data-lm-suppress-shortcuts") == "true"
+        for word in control.get("words", []):
+            assert found.and_(page.get_by_role("radio", name=word, exact=True)).count() == 1
+        assert "words" in control or found.get_attribute("aria-valuetext")
 
 
 @pytest.mark.parametrize("name", explorers.__all__)
-def test_every_step_of_a_slider_changes_the_picture_and_the_sentence_is_pythons(page, name):
+def test_every_step_of_a_control_changes_the_picture_and_the_sentence_is_pythons(page, name):
     explorer = example(name)
     show_live(page, explorer)
     for control in explorer.controls:
-        slider = page.get_by_role("slider", name=control["label"], exact=True)
-        before = canvas_pixels(page)
-        at_the_end = slider.evaluate("(input) => input.value === input.max")
-        slider.focus()
+        found = inputs(page, control)
+        before, first = canvas_pixels(page), where(found)
+        found.nth(first if "words" in control else 0).focus()
+        at_the_end = "words" not in control and found.evaluate("(input) => input.value === input.max")
         page.keyboard.press("ArrowLeft" if at_the_end else "ArrowRight")
         assert (canvas_pixels(page) != before).any(), control["name"]
-        index = int(slider.evaluate("(input) => input.valueAsNumber"))
+        index = where(found)
+        assert index == first + (-1 if at_the_end else 1)
         setattr(explorer, control["name"], control["values"][index])
         assert page.locator(".swin-explorer p").inner_text() == explorer.describe()
         page.keyboard.press("ArrowRight" if at_the_end else "ArrowLeft")

@@ -1,9 +1,10 @@
-"""Explorers: a picture with sliders that answers at once, drawn in the page from arrays sent once."""
+"""Explorers: a picture with controls that answers at once, drawn in the page from arrays sent once."""
 
 from swin_edu.book.explorers.approximation import Approximation
 from swin_edu.book.explorers.architecture import Architecture
 from swin_edu.book.explorers.attention import Attention
 from swin_edu.book.explorers.block import Block
+from swin_edu.book.explorers.guesses import Guesses
 from swin_edu.book.explorers.halo import Halo
 from swin_edu.book.explorers.moves import Moves
 from swin_edu.book.explorers.neighbours import Neighbours
@@ -24,6 +25,7 @@ __all__ = [
     "Architecture",
     "Attention",
     "Block",
+    "Guesses",
     "Halo",
     "Moves",
     "Neighbours",

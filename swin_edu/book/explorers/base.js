@@ -11,7 +11,8 @@
  *   };
  *   export default { render: (view) => host(view, explorer) };
  *
- * `state` maps slider names to numbers; `data` maps array names to { data, shape }.
+ * A control with words is a choice among them, by radio buttons; it has no limits, and `words` is not asked.
+ * `state` maps the names of controls to numbers; `data` maps array names to { data, shape }.
  */
 
 const BLUE = "#0072b2", ORANGE = "#e69f00", GREEN = "#009e73", PURPLE = "#cc79a7", INK = "#1a1a1a", MUTED = "#767676", PAPER = "#ffffff";
@@ -21,6 +22,11 @@ const STYLE = `
 .swin-explorer .sliders { display: flex; flex-wrap: wrap; gap: 4px 24px; margin-bottom: 6px; }
 .swin-explorer .slider { display: grid; grid-template-columns: auto auto; justify-content: space-between; min-width: 150px; flex: 1 1 150px; }
 .swin-explorer .slider input { grid-column: 1 / 3; width: 100%; min-width: 0; margin: 2px 0; accent-color: ${BLUE}; }
+.swin-explorer .choice { flex: 1 1 100%; min-width: 0; margin: 0; padding: 2px 0 4px; border: 0; }
+.swin-explorer .choice legend { padding: 0; font: inherit; font-weight: 600; color: inherit; }
+.swin-explorer .choice label { display: inline-flex; align-items: center; gap: 6px; min-height: 24px; margin-right: 18px; }
+.swin-explorer .choice input { width: 16px; height: 16px; margin: 0; accent-color: ${BLUE}; }
+.swin-explorer .choice input:focus-visible { outline: 2px solid ${BLUE}; outline-offset: 2px; }
 .swin-explorer .frame { overflow-x: auto; }
 .swin-explorer canvas { display: block; width: 100%; min-width: 560px; height: auto; touch-action: pan-x pan-y; }
 .swin-explorer p { margin: 6px 0 0; min-height: 3em; color: ${INK}; }
@@ -37,10 +43,10 @@ function host({ model, el }, explorer) {
   const frame = element("div", "frame");
   frame.append(canvas);
   root.append(style, sliders, frame, sentence);
-  const inputs = model.get("controls").map((control) => slider(control, sliders, move));
+  const inputs = model.get("controls").map((control) => (control.words ? choice : slider)(control, sliders, move));
   const context = prepare(canvas, explorer.size);
 
-  /* What is shown: the sliders' values, each at most its limit. The model keeps the reader's wish. */
+  /* What is shown: the controls' values, each at most its limit. The model keeps the reader's wish. */
   function shown(changes = {}) {
     const wished = Object.fromEntries(inputs.map(({ name }) => [name, model.get(name)]));
     return within(inputs, { ...wished, ...changes }, explorer, data);
@@ -96,7 +102,7 @@ function host({ model, el }, explorer) {
 
 function slider(control, parent, move) {
   const { name, label, values } = control;
-  const id = `swin-${name}-${Math.random().toString(36).slice(2)}`;
+  const id = unique(name);
   const row = element("div", "slider");
   const text = element("label", "", { for: id });
   const value = element("output", "", { for: id });
@@ -115,6 +121,30 @@ function slider(control, parent, move) {
   }
   return { ...control, show };
 }
+
+/* One of a few words: a radio button for each value. */
+function choice(control, parent, move) {
+  const { name, label, values, words } = control;
+  const group = unique(name);
+  const field = element("fieldset", "choice"), legend = element("legend");
+  legend.textContent = label;
+  field.append(legend);
+  parent.append(field);
+  const buttons = words.map((word, index) => {
+    const button = element("input", "", { type: "radio", name: group });
+    const row = element("label");
+    button.dataset.lmSuppressShortcuts = "true"; // else JupyterLab takes the arrow keys
+    button.addEventListener("input", () => move({ [name]: values[index] }));
+    row.append(button, word);
+    field.append(row);
+    return button;
+  });
+  const show = (state) => buttons.forEach((button, index) => (button.checked = values[index] === state[name]));
+  return { ...control, show };
+}
+
+/* A name for an element: an explorer may stand on a page several times. */
+const unique = (name) => `swin-${name}-${Math.random().toString(36).slice(2)}`;
 
 function largest(control, state, explorer, data) {
   return explorer.limits?.(state, data)[control.name] ?? control.values.at(-1);

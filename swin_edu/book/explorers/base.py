@@ -1,7 +1,7 @@
-"""What all explorers share: sliders, arrays sent once, a still picture, a sentence.
+"""What all explorers share: controls, arrays sent once, a still picture, a sentence.
 
 An explorer is a pair of files: a JavaScript file that draws (see base.js for what it must define), and a
-class here that names the sliders, holds the arrays, and draws the same state as a still picture.
+class here that names the controls, holds the arrays, and draws the same state as a still picture.
 """
 
 import base64
@@ -21,8 +21,8 @@ FOLDER = Path(__file__).parent
 STATE_MIME = "application/vnd.swin-edu.explorer+json"
 
 
-class Slider(traitlets.Int):
-    """A whole number that the reader moves: its first value, the values it can take, and its label."""
+class Control(traitlets.Int):
+    """A whole number that the reader sets: its first value, the values it can take, and its label."""
 
     def __init__(self, value: int, values: Sequence[int], label: str) -> None:
         super().__init__(value)
@@ -30,16 +30,36 @@ class Slider(traitlets.Int):
         self.tag(sync=True, label=label)
 
     def validate(self, obj: Any, value: Any) -> int:
-        """Return `value` if the slider can stand there, else raise TraitError with one sentence."""
+        """Return `value` if the control can take it, else raise TraitError with one sentence."""
         number = super().validate(obj, value)
         if number not in self.values:
             choices = ", ".join(map(str, self.values))
             raise traitlets.TraitError(f"{self.name} is {number}; it can be one of {choices}")
         return number
 
+    def stored(self) -> dict[str, Any]:
+        """Return what a page needs to make this control, ready for JSON."""
+        return {"name": self.name, "label": self.metadata["label"], "values": self.values}
+
+
+class Slider(Control):
+    """A number that the reader moves along its values."""
+
+
+class Choice(Control):
+    """One of a few words, told by its place among them from 0; the page has a radio button for each."""
+
+    def __init__(self, value: int, words: Sequence[str], label: str) -> None:
+        super().__init__(value, range(len(words)), label)
+        self.words = list(words)
+
+    def stored(self) -> dict[str, Any]:
+        """Return what a page needs to make this control, ready for JSON."""
+        return super().stored() | {"words": self.words}
+
 
 class Explorer(anywidget.AnyWidget):
-    """A picture with sliders. The state is in the traits: ``explorer.shift = 3`` moves the slider.
+    """A picture with controls. The state is in the traits: ``explorer.shift = 3`` moves the slider.
 
     Where nothing runs, the notebook shows `still()`; an exported page draws it live from the stored arrays.
     """
@@ -57,16 +77,16 @@ class Explorer(anywidget.AnyWidget):
 
     def __init__(self, arrays: dict[str, np.ndarray], **state: int) -> None:
         controls = [
-            {"name": name, "label": trait.metadata["label"], "values": trait.values}
+            trait.stored()
             for kind in reversed(type(self).__mro__)  # in the order of their definition
-            for name, trait in vars(kind).items()
-            if isinstance(trait, Slider)
+            for trait in vars(kind).values()
+            if isinstance(trait, Control)
         ]
         super().__init__(arrays=pack(arrays), controls=controls, heading=self.title, **state)
 
     @property
     def state(self) -> dict[str, int]:
-        """The value of each slider as shown, by name: at most its limit."""
+        """The value of each control as shown, by name: at most its limit."""
         wished = {control["name"]: getattr(self, control["name"]) for control in self.controls}
         return wished | {name: min(wished[name], limit) for name, limit in self.limits().items()}
 
@@ -81,6 +101,10 @@ class Explorer(anywidget.AnyWidget):
     def describe(self) -> str:
         """Say the present state in words; the page says the same."""
         raise NotImplementedError
+
+    def alternative(self) -> str:
+        """Say what a reader who cannot see the still picture would miss."""
+        return f"{self.title}. {self.describe()}"
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{name}={value}' for name, value in self.state.items())})"
@@ -101,7 +125,7 @@ class Explorer(anywidget.AnyWidget):
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict, dict]:
         live, metadata = super()._repr_mimebundle_(**options) or ({}, {})
         still = {"text/plain": repr(self), "image/png": base64.b64encode(png(self.still())).decode()}
-        alt = {"image/png": {"alt": f"{self.title}. {self.describe()}"}}
+        alt = {"image/png": {"alt": self.alternative()}}
         return {**live, **still, STATE_MIME: self.stored()}, {**metadata, **alt}
 
 
