@@ -24,7 +24,7 @@ const STYLE = `
 .swin-explorer .slider input { grid-column: 1 / 3; width: 100%; min-width: 0; margin: 2px 0; accent-color: ${BLUE}; }
 .swin-explorer .choice { flex: 1 1 100%; min-width: 0; margin: 0; padding: 2px 0 4px; border: 0; }
 .swin-explorer .choice legend { padding: 0; font: inherit; font-weight: 600; color: inherit; }
-.swin-explorer .choice label { display: inline-flex; align-items: center; gap: 6px; min-height: 24px; margin-right: 18px; }
+.swin-explorer .choice label { display: inline-flex; align-items: center; gap: 4px; min-height: 24px; margin-right: 12px; }
 .swin-explorer .choice input { width: 16px; height: 16px; margin: 0; accent-color: ${BLUE}; }
 .swin-explorer .choice input:focus-visible { outline: 2px solid ${BLUE}; outline-offset: 2px; }
 .swin-explorer .frame { overflow-x: auto; }

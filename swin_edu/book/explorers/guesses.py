@@ -14,7 +14,7 @@ MOST = 8  # claims, so that their numbers have room in every column of the page'
 # Of the still picture, in inches; three boxes stand beside each sentence.
 WIDTH, LINE, GAP, SQUARE = 9.6, 0.2, 0.24, 0.17
 BOXES = {"true": 6.75, "half true": 7.55, "false": 8.7}
-LETTERS = 74  # of a sentence in one line
+LETTERS = 80  # of a sentence in one line
 
 
 class Guesses(Explorer):
