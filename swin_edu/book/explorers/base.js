@@ -20,7 +20,8 @@ const BLUE = "#0072b2", ORANGE = "#e69f00", GREEN = "#009e73", PURPLE = "#cc79a7
 const STYLE = `
 .swin-explorer { background: ${PAPER}; color: ${INK}; padding: 8px; font: 13px/1.5 system-ui, sans-serif; max-width: 760px; }
 .swin-explorer .sliders { display: flex; flex-wrap: wrap; gap: 4px 24px; margin-bottom: 6px; }
-.swin-explorer .slider { display: grid; grid-template-columns: auto auto; justify-content: space-between; min-width: 150px; flex: 1 1 150px; }
+.swin-explorer .slider { display: grid; grid-template-columns: auto auto; justify-content: space-between; align-items: end; min-width: 150px; flex: 1 1 150px; }
+.swin-explorer .slider output { justify-self: end; }
 .swin-explorer .slider input { grid-column: 1 / 3; width: 100%; min-width: 0; margin: 2px 0; accent-color: ${BLUE}; }
 .swin-explorer .choice { flex: 1 1 100%; min-width: 0; margin: 0; padding: 2px 0 4px; border: 0; }
 .swin-explorer .choice legend { padding: 0; font: inherit; font-weight: 600; color: inherit; }
