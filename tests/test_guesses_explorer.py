@@ -165,6 +165,7 @@ def test_in_the_still_picture_nothing_is_cut_off_or_overlaps(claims):
     [axes] = drawn.axes
     said = " ".join(text.get_text().replace("\n", " ") for text in axes.texts)
     assert all(" ".join(sentence.split()) in said for sentence in claims.values())
+    assert all("$" not in text.get_text() or not text.get_parse_math() for text in axes.texts)
     drawings = [part.get_window_extent() for part in [*axes.texts, *axes.patches]]
     for one, other in itertools.combinations(drawings, 2):
         assert not one.overlaps(other)
