@@ -6,6 +6,7 @@ matters also carries a number or a hatch. Importing this module sets the style f
 """
 
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -65,12 +66,14 @@ def png(drawn: Figure) -> bytes:
     return result.getvalue()
 
 
-def in_256_colours(full: PillowImage.Image) -> PillowImage.Image:
+def in_256_colours(
+    full: PillowImage.Image, kept: Sequence[str] = (BLUE, ORANGE, INK, PAPER)
+) -> PillowImage.Image:
     """Return the picture with a palette, which makes a notebook with photographs four times smaller.
 
     The colours of marks and lines are kept exactly: a thin mark on a photograph would lose its own.
     """
-    house = [tuple(bytes.fromhex(color[1:])) for color in (BLUE, ORANGE, INK, PAPER)]
+    house = [tuple(bytes.fromhex(color[1:])) for color in kept]
     quantized = full.quantize(256 - len(house))
     indices, colours = np.array(quantized), np.asarray(full)
     palette = (quantized.getpalette() or [])[: 3 * (256 - len(house))]
