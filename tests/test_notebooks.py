@@ -1,11 +1,14 @@
 """What a reader finds in the stored notebooks; and the sanitiser hides a device's name, nothing else."""
 
 import ast
+import builtins
 import itertools
 import json
 import re
 import subprocess
+import symtable
 import sys
+from typing import NamedTuple
 
 import nbformat
 import pytest
@@ -92,35 +95,80 @@ def test_an_exercise_has_a_cell_to_write_into_and_its_check(path):
     assert checked and checked == CHECKS.findall(solutions_in(path))
 
 
+class Names(NamedTuple):
+    """What code does with names that stand outside of functions."""
+
+    bound: set[str]
+    changed: set[str]  # what they stand for: model.eval() changes model
+    used: set[str]  # from cells before
+    deferred: set[str]  # used when a function is called
+
+
 def cells_for(text, code):
-    """The cells that make the names in a text, and the names in those cells, in order; no pictures."""
-    chosen, _, needed = [], *names_in(text)
+    """The cells of modules, those that make the names in a text, and the names in those; no pictures."""
+    chosen, names = [], names_in(text)
+    needed, deferred = names.used, names.deferred
+    fixed = {name for source in code for name in imports(source)} | {*dir(builtins)}
     for source in reversed(code):
-        made, used = names_in(source)
-        if made & needed and "show(" not in source:
+        if source.startswith("# swin_edu/"):  # complete without other cells
             chosen.insert(0, source)
-            needed |= used
+            needed -= names_in(source).bound
+            continue
+        names = names_in(source)
+        made = names.bound | names.changed - fixed
+        if made & (needed | deferred) and "show(" not in source:
+            chosen.insert(0, source)
+            needed, deferred = needed - names.bound | names.used, deferred | names.deferred
     return chosen
 
 
 def names_in(text):
-    """The names that code binds, or puts something into, and those that it uses."""
-    made, used = set(), set()
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Name):
-            (used if isinstance(node.ctx, ast.Load) else made).add(node.id)
-        elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-            made.add(node.name)
-        elif isinstance(node, ast.alias):
-            made.add((node.asname or node.name).partition(".")[0])
-        elif isinstance(node, (ast.Attribute, ast.Subscript)) and isinstance(node.ctx, ast.Store):
-            made |= {name.id for name in ast.walk(node) if isinstance(name, ast.Name)}
-        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):  # such as model.eval()
-            made |= {name.id for name in ast.walk(node.value.func) if isinstance(name, ast.Name)} - {
-                "print",
-                "expect",
-            }
-    return made, used
+    """The names of code, statement by statement: what one binds, later ones do not take from before."""
+    found = Names(set(), set(), set(), set())
+    for statement in ast.parse(text).body:
+        names = names_of(statement)
+        for kind in ("used", "deferred"):
+            getattr(found, kind).update(getattr(names, kind) - found.bound)
+        found.bound.update(names.bound)
+        found.changed.update(names.changed)
+    return found
+
+
+def names_of(statement):
+    table = symtable.symtable(ast.unparse(statement), "statement", "exec")
+    symbols = table.get_symbols()
+    bound = {symbol.get_name() for symbol in symbols if symbol.is_assigned() or symbol.is_imported()}
+    used = {symbol.get_name() for symbol in symbols if symbol.is_referenced()}
+    deferred = set()
+    for inner in table.get_children():
+        (used if inner.get_name().endswith(("comp", "genexpr")) else deferred).update(globals_of(inner))
+    changed = {
+        name.id for node in changing(statement) for name in ast.walk(node) if isinstance(name, ast.Name)
+    } & (bound | used | deferred)
+    first_used = isinstance(statement, (ast.Assign, ast.AugAssign, ast.AnnAssign))  # such as x = 2 * x
+    return Names(bound, changed, used if first_used else used - bound, deferred - bound)
+
+
+def globals_of(table):
+    for symbol in table.get_symbols():
+        if symbol.is_global():
+            yield symbol.get_name()
+    for child in table.get_children():
+        yield from globals_of(child)
+
+
+def changing(statement):
+    """What is put something into, or called for its own sake."""
+    for node in ast.walk(statement):
+        if isinstance(node, (ast.Attribute, ast.Subscript)) and isinstance(node.ctx, ast.Store):
+            yield node
+        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+            yield node.value.func
+
+
+def imports(text):
+    nodes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, (ast.Import, ast.ImportFrom))]
+    return {(alias.asname or alias.name).partition(".")[0] for node in nodes for alias in node.names}
 
 
 @CHAPTER
