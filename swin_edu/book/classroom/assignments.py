@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from swin_edu.book.classroom.item import Item
-from swin_edu.book.classroom.items import a1, a2, a3, a4, a5, basics, beyond, devices
+from swin_edu.book.classroom.items import a1, a2, a3, a4, a5, basics, beyond, claims, devices
 
 FOLDER = Path(__file__).resolve().parents[3] / "notebooks" / "assignments"
 
@@ -45,7 +45,7 @@ ASSIGNMENTS = {
         Assignment("A5", "train ablate explain", rubric=a5.RUBRIC),
     )
 }
-EXERCISES = (*basics.ITEMS, *beyond.ITEMS, *devices.ITEMS)  # of the chapters
+EXERCISES = (*basics.ITEMS, *beyond.ITEMS, *devices.ITEMS, *claims.ITEMS)  # of the chapters
 ITEMS = {
     item.name: item
     for items in (EXERCISES, *(assignment.items for assignment in ASSIGNMENTS.values()))

@@ -54,6 +54,7 @@ from swin_edu.book.drawings.block import (
     skipped_branches,
     trends,
 )
+from swin_edu.book.drawings.claims import heard, verdicts
 from swin_edu.book.drawings.common import mosaics, side_by_side
 from swin_edu.book.drawings.fast import (
     amdahl_curves,
@@ -230,6 +231,7 @@ __all__ = [
     "groupings",
     "growth",
     "heads_apart",
+    "heard",
     "heard_and_hearers",
     "heard_of",
     "hidden_patches",
@@ -336,6 +338,7 @@ __all__ = [
     "two_normalisations",
     "unrolling",
     "use_counts",
+    "verdicts",
     "walk_to_scale",
     "ways_to_forbid",
     "weight_matrices",
