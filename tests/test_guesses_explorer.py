@@ -9,20 +9,15 @@ import traitlets
 from browser import CLAIMS, canvas_pixels, load, show_live, written
 from matplotlib.patches import Rectangle
 
-from swin_edu.book.explorers import Guesses, Overview, guesses
+from swin_edu.book.explorers import Guesses, Overview
 from swin_edu.book.explorers.base import STATE_MIME
-from swin_edu.book.explorers.guesses import BOXES, WORDS, guess_of
+from swin_edu.book.explorers.guesses import BOXES, WORDS
 from swin_edu.book.site import live_module
 
 NAMES = ["claim_4", "claim_5", "claim_12"]
 STATES = [dict(zip(NAMES, places, strict=True)) for places in itertools.product(range(4), repeat=3)]
 EIGHT = {number: f"Claim {number} is true." for number in range(20, 28)}
 LONG = {7: "With a window M, W-MSA and SW-MSA cost as much as MSA. " * 4, 8: "It costs $O(n)$."}
-
-
-@pytest.fixture(autouse=True)
-def nothing_shown(monkeypatch):
-    monkeypatch.setattr(guesses, "shown", {})
 
 
 def claim(page, number):
@@ -68,19 +63,6 @@ def test_each_explorer_has_the_claims_it_was_given():
     assert [control["label"] for control in other.controls] == ["5. Another five.", "6. Six."]
     assert {tuple(control["words"]) for control in other.controls} == {WORDS}
     assert {"claim_5", "claim_6"} <= set(other.get_state())  # what the page is sent
-
-
-def test_the_last_explorer_shown_tells_the_guess():
-    one, other = Guesses({4: "Four.", 5: "Five."}, claim_4=1, claim_5=1), Guesses({5: "Five."}, claim_5=3)
-    assert guess_of(4) is None  # made, but not shown
-    one._repr_mimebundle_()
-    assert (guess_of(4), guess_of(5), guess_of(6)) == ("true", "true", None)
-    other._repr_mimebundle_()
-    assert (guess_of(4), guess_of(5)) == ("true", "false")
-    other.claim_5 = 2
-    assert guess_of(5) == "half true"
-    other.claim_5 = 0
-    assert guess_of(5) is None
 
 
 @pytest.mark.parametrize("place", [-1, 4])

@@ -1,8 +1,6 @@
 """The explorer of chapter 16: is a popular sentence true, half true or false? The reader guesses first."""
 
 import textwrap
-from typing import Any
-
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -84,18 +82,6 @@ class Guesses(Explorer):
                 across = [left + share * SQUARE for share in (0.15, 0.4, 1.1)]
                 down = [middle + share * SQUARE for share in (0.05, 0.35, -0.55)]
                 axes.plot(across, down, color=BLUE, linewidth=2.5)
-
-    def _repr_mimebundle_(self, **options: Any) -> tuple[dict, dict]:
-        shown.update(dict.fromkeys(self.claims, self))
-        return super()._repr_mimebundle_(**options)
-
-
-shown: dict[int, Guesses] = {}  # by the number of a claim, where it was shown last
-
-
-def guess_of(number: int) -> str | None:
-    """Return the reader's guess about a claim where it was shown last; None if there is no guess yet."""
-    return shown[number].guess(number) if number in shown else None
 
 
 def check(number: int, sentence: str) -> None:
