@@ -1,6 +1,7 @@
 """The explorer of chapter 16: is a popular sentence true, half true or false? The reader guesses first."""
 
 import textwrap
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
