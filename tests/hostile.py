@@ -12,7 +12,8 @@ import psutil
 from swin_edu.book.classroom.items import a1
 
 ITEMS = a1.ITEMS
-FIRST = ITEMS[0].name
+NAMES = [item.name for item in ITEMS]
+FIRST = NAMES[0]
 HEAD = (
     "import math\nimport torch\nfrom einops import rearrange\nfrom torch import Tensor\n"
     "from swin_edu.book import check"
@@ -47,7 +48,6 @@ BODIES = {
         "        except OSError: pass",
         "graded",
     ),
-    "prints 200 MB in one line": ("print('x' * 200_000_000)", "graded"),
     "writes 200 MB into every open file": (
         "import os\nfor number in range(64):\n    try:\n"
         "        for _ in range(200): os.write(number, bytes(10**6))\n"
@@ -79,46 +79,6 @@ BODIES = {
         "import os, threading, time\nthreading.Timer(0.01, os._exit, (0,)).start()\ntime.sleep(1)",
         "crashed",
     ),
-    "recurses": (f"return {FIRST}(images, patch)", "graded"),
-    "asks for input": ("return torch.tensor(float(input()))", "graded"),
-    "deletes files": (
-        "import shutil\nfor folder in ('CANARY', '/tmp', '/inside.py', '/packages/torch/nn'):\n"
-        "    shutil.rmtree(folder, ignore_errors=True)",
-        "graded",
-    ),
-    "writes files": ("open('CANARY/mine', 'w').write('x')", "graded"),
-    "reads the reference": (
-        "import importlib, sys\nsys.path.insert(0, 'ROOT')\n"
-        "return importlib.import_module('swin_edu.book.classroom.items.a1')." + FIRST + "(images, patch)",
-        "graded",
-    ),
-    "reads the solution's file": (
-        "text = open('ROOT/swin_edu/book/classroom/items/a1.py').read()\n"
-        "exec(text.partition('ITEM')[0])\nreturn images",
-        "graded",
-    ),
-    "reads the work of others": ("return torch.tensor(len(open('CANARY/others.ipynb').read()))", "graded"),
-    "connects to this machine": (
-        "import socket\nsocket.create_connection(('127.0.0.1', PORT), 1).send(b'answer?')\n"
-        "return torch.zeros(1)",
-        "graded",
-    ),
-    "connects to the world": ("import socket\nsocket.create_connection(('1.1.1.1', 80), 1)", "graded"),
-    "makes a name space": ("import os, ctypes\nassert ctypes.CDLL(None).unshare(0x10000000) == 0", "graded"),
-    "reads the keys of the session": (
-        "import ctypes\nlibc = ctypes.CDLL(None, use_errno=True)\nassert libc.syscall(250, 0, -3, 0) >= 0",
-        "graded",
-    ),
-    "hides memory in shared segments": (
-        "import ctypes\nassert ctypes.CDLL(None).shmget(0, 2**20, 0o1600) >= 0",
-        "graded",
-    ),
-    "talks to the host of a virtual machine": ("import socket\nsocket.socket(40, 1, 0)", "graded"),
-    "wants to live longer than others": (
-        "open('/proc/self/oom_score_adj', 'w').write('0')\n"
-        "assert int(open('/proc/self/oom_score_adj').read()) > 0",
-        "graded",
-    ),
     "says what is long": (
         "import os, json\n"
         "head = json.dumps({'__metadata__': {'header': json.dumps({'problem': 'x' * 10**7})}}).encode()\n"
@@ -133,38 +93,72 @@ BODIES = {
         " start_new_session=True)",
         "graded",
     ),
-    "equals everything": (
-        "class Same:\n    def __eq__(self, other): return True\n"
-        "    def __getattr__(self, name): return self\n    def __call__(self, *given): return self\n"
-        "return Same()",
-        "graded",
-    ),
-    "is a tensor that equals everything": (
-        "class Same(torch.Tensor):\n    @classmethod\n"
-        "    def __torch_function__(cls, function, types, args=(), kwargs=None):\n        return args[0]\n"
-        "    def __eq__(self, other): return True\n"
-        "return torch.zeros(1).as_subclass(Same)",
-        "graded",
-    ),
     "has patched torch": (
         "true = lambda *given, **named: torch.tensor(True)\n"
         "torch.isclose = torch.allclose = torch.equal = torch.Tensor.__eq__ = true\nreturn images",
         "graded",
     ),
+}
+# Bodies that are only wrong: four of them in a notebook, whose fifth function is right and alone gets points.
+WRONG = {
+    "prints 200 MB in one line": "print('x' * 200_000_000)",
+    "recurses": "return NAME(*given)",
+    "asks for input": "return torch.tensor(float(input()))",
+    "deletes files": (
+        "import shutil\nfor folder in ('CANARY', '/tmp', '/inside.py', '/packages/torch/nn'):\n"
+        "    shutil.rmtree(folder, ignore_errors=True)"
+    ),
+    "writes files": "open('CANARY/mine', 'w').write('x')",
+    "reads the reference": (
+        "import importlib, sys\nsys.path.insert(0, 'ROOT')\n"
+        "return importlib.import_module('swin_edu.book.classroom.items.a1').NAME(*given)"
+    ),
+    "reads the solution's file": (
+        "text = open('ROOT/swin_edu/book/classroom/items/a1.py').read()\n"
+        "exec(text.partition('ITEM')[0])\nreturn images"
+    ),
+    "reads the work of others": "return torch.tensor(len(open('CANARY/others.ipynb').read()))",
+    "connects to this machine": (
+        "import socket\nsocket.create_connection(('127.0.0.1', PORT), 1).send(b'answer?')\n"
+        "return torch.zeros(1)"
+    ),
+    "connects to the world": "import socket\nsocket.create_connection(('1.1.1.1', 80), 1)",
+    "makes a name space": "import os, ctypes\nassert ctypes.CDLL(None).unshare(0x10000000) == 0",
+    "reads the keys of the session": (
+        "import ctypes\nlibc = ctypes.CDLL(None, use_errno=True)\nassert libc.syscall(250, 0, -3, 0) >= 0"
+    ),
+    "hides memory in shared segments": (
+        "import ctypes\nassert ctypes.CDLL(None).shmget(0, 2**20, 0o1600) >= 0"
+    ),
+    "talks to the host of a virtual machine": "import socket\nsocket.socket(40, 1, 0)",
+    "wants to live longer than others": (
+        "open('/proc/self/oom_score_adj', 'w').write('0')\n"
+        "assert int(open('/proc/self/oom_score_adj').read()) > 0"
+    ),
+    "equals everything": (
+        "class Same:\n    def __eq__(self, other): return True\n"
+        "    def __getattr__(self, name): return self\n    def __call__(self, *given): return self\n"
+        "return Same()"
+    ),
+    "is a tensor that equals everything": (
+        "class Same(torch.Tensor):\n    @classmethod\n"
+        "    def __torch_function__(cls, function, types, args=(), kwargs=None):\n        return args[0]\n"
+        "    def __eq__(self, other): return True\n"
+        "return torch.zeros(1).as_subclass(Same)"
+    ),
     "looks through the frames": (
         "import sys\nframe, found = sys._getframe(), []\n"
         "while frame:\n    found += [v for v in frame.f_locals.values() if isinstance(v, Tensor)]\n"
         "    frame = frame.f_back\n"
-        "return found[-1]",
-        "graded",
+        "return found[-1]"
     ),
-    "gives an array bomb": ("return torch.zeros(1).expand(10**12)", "graded"),
-    "gives a long list": ("return [0.0] * 2_000_000", "graded"),
-    "gives sparse values": ("return torch.zeros(3, 3).to_sparse()", "graded"),
-    "gives no numbers": ("return images * float('nan')", "graded"),
-    "gives infinity": ("return images + float('inf')", "graded"),
-    "gives a script": ("raise ValueError('<script>alert(1)</script><img src=x onerror=alert(2)>')", "graded"),
-    "gives a surrogate": ("raise ValueError('\\ud800 \\x1b[2J \\u202e')", "graded"),
+    "gives an array bomb": "return torch.zeros(1).expand(10**12)",
+    "gives a long list": "return [0.0] * 2_000_000",
+    "gives sparse values": "return torch.zeros(3, 3).to_sparse()",
+    "gives no numbers": "return images * float('nan')",
+    "gives infinity": "return images + float('inf')",
+    "gives a script": "raise ValueError('<script>alert(1)</script><img src=x onerror=alert(2)>')",
+    "gives a surrogate": "raise ValueError('\\ud800 \\x1b[2J \\u202e')",
 }
 # Cells after the right ones, and what the table must say: status, points.
 CELLS = {
@@ -217,15 +211,35 @@ def notebook(*codes: str) -> bytes:
     return json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 4}).encode()
 
 
-def right(*more: str, without: str = "") -> bytes:
-    """Return a notebook whose functions are all right, but for one that is left out."""
-    return notebook(HEAD, *(code for name, code in RIGHT.items() if name != without), *more)
+def right(*more: str, without: tuple[str, ...] = ()) -> bytes:
+    """Return a notebook whose functions are all right, but for those that are left out."""
+    return notebook(HEAD, *(code for name, code in RIGHT.items() if name not in without), *more)
 
 
 def first(body: str) -> bytes:
     """Return a notebook whose first function has this body."""
-    lines = "\n".join(f"    {line}" for line in body.split("\n"))
-    return right(f"def {FIRST}(images, patch):\n{lines}", without=FIRST)
+    return right(f"def {FIRST}(images, patch):\n{indent(body)}", without=(FIRST,))
+
+
+def indent(body: str) -> str:
+    """Return the lines of a function's body."""
+    return "\n".join(f"    {line}" for line in body.split("\n"))
+
+
+def fours() -> dict[str, dict[str, str]]:
+    """Return by the student's name what is wrong with each of the first four functions."""
+    every = list(WRONG)
+    groups = [every[start : start + 4] for start in range(0, len(every), 4)]
+    return {", ".join(group): dict(zip(NAMES, group, strict=False)) for group in groups}
+
+
+def wrong(bodies: dict[str, str]) -> bytes:
+    """Return a notebook of functions with these bodies; the others are right."""
+    codes = [
+        f"def {name}(*given):\n    images, patch = given[0], given[-1]\n{indent(body.replace('NAME', name))}"
+        for name, body in bodies.items()
+    ]
+    return right(*codes, without=tuple(bodies))
 
 
 def make(folder: Path, root: Path, canary: Path, port: int) -> dict[str, tuple[str, str]]:
@@ -236,14 +250,19 @@ def make(folder: Path, root: Path, canary: Path, port: int) -> dict[str, tuple[s
         (folder / f"{name}.ipynb").write_bytes(data)
         expected[shown or name] = (status, points)
 
+    def here(body: str) -> str:
+        return body.replace("CANARY", str(canary)).replace("ROOT", str(root)).replace("PORT", str(port))
+
     for name, (body, status) in BODIES.items():
-        body = body.replace("CANARY", str(canary)).replace("ROOT", str(root)).replace("PORT", str(port))
         # a forged frame stands where the second function's should: the forger pays for it
-        add(name, first(body), status, "6" if name.startswith("forges") else "8")
+        add(name, first(here(body)), status, "6" if name.startswith("forges") else "8")
+    for student, four in fours().items():
+        bodies = {name: here(WRONG[attack]) for name, attack in four.items()}
+        add(student, wrong(bodies), "graded", str(10 - 2 * len(bodies)))
     for name, (code, status, points) in CELLS.items():
         add(name, right(code), status, points)
 
-    add("deleted a cell", right(without=FIRST), "graded", "8")
+    add("deleted a cell", right(without=(FIRST,)), "graded", "8")
     add("doubled every cell", right(*RIGHT.values(), *RIGHT.values()), "graded", "10")
     add("deleted all cells", notebook(), "cells-not-found")
     add(
@@ -252,11 +271,11 @@ def make(folder: Path, root: Path, canary: Path, port: int) -> dict[str, tuple[s
         "cells-not-found",
     )
     add("a notebook of version 3", as_version_3(right()), "graded", "10")
-    add("=1+1", right(), "graded", "10", shown="'=1+1")
+    add("=1+1", b"", "unreadable", shown="'=1+1")
     add("Zoë 学生 🙂", right(), "graded", "10")
-    add("a\nline\u202e", right(), "graded", "10", shown="a\\nline\\u202e")
+    add("a\nline\u202e", b"", "unreadable", shown="a\\nline\\u202e")
     add("<script>alert(1)<", right(), "graded", "10")
-    add("n" * 249, right(), "graded", "10")
+    add("n" * 249, b"", "unreadable")
     add("empty", b"", "unreadable")
     add("blank", b" \n\n", "unreadable")
     add("cut off", right()[:1000], "unreadable")
@@ -269,8 +288,8 @@ def make(folder: Path, root: Path, canary: Path, port: int) -> dict[str, tuple[s
         right().replace(b'"outputs": []', b'"outputs": ["' + b"x" * 30_000_000 + b'"]', 1),
         "too-large",
     )
-    (folder / os.fsdecode(b"bytes \xff\xfe.ipynb")).write_bytes(right())
-    expected["bytes \\udcff\\udcfe"] = ("graded", "10")
+    (folder / os.fsdecode(b"bytes \xff\xfe.ipynb")).touch()
+    expected["bytes \\udcff\\udcfe"] = ("unreadable", "")
 
     os.mkfifo(folder / "a pipe.ipynb")
     (folder / "a link.ipynb").symlink_to(folder / "Zoë 学生 🙂.ipynb")

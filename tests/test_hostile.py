@@ -1,6 +1,7 @@
 """A hostile class: nobody gets what was not earned, nothing is read or changed, everybody has a status."""
 
 import csv
+import json
 import os
 import socket
 import stat
@@ -9,10 +10,11 @@ from pathlib import Path
 import hostile
 import pytest
 import torch
+from safetensors.torch import save
 
 from swin_edu.book.classroom import grade
 from swin_edu.book.classroom.assignments import ASSIGNMENTS
-from swin_edu.book.classroom.sandbox import Limits, Sandbox
+from swin_edu.book.classroom.sandbox import Channel, EndedError, Limits, Sandbox
 from swin_edu.book.write import ROOT
 
 pytestmark = pytest.mark.usefixtures("sandbox")
@@ -51,7 +53,7 @@ def graded(tmp_path_factory, sandbox):
 
 
 def test_there_are_many():
-    assert len(hostile.BODIES) + len(hostile.CELLS) >= 40
+    assert len(hostile.BODIES) + len(hostile.WRONG) + len(hostile.CELLS) >= 40
 
 
 def test_each_has_its_status_and_points(graded):
@@ -66,17 +68,21 @@ def test_no_file_was_changed(graded):
 
 def test_nothing_was_read(graded):
     """Solutions, other people's work and the network are not there, rather than there and wrong."""
-    rows = {
-        row.stem.rpartition("-")[0]: row.read_text("utf-8") for row in (graded[-1] / "feedback").iterdir()
+    lines = (graded[-1] / "A1-1-of-1.jsonl").read_text("utf-8").splitlines()
+    records = {record["student"]: record for record in map(json.loads, lines) if "student" in record}
+    said = {
+        attack: records[student]["items"][name]["message"]
+        for student, four in hostile.fours().items()
+        for name, attack in four.items()
     }
-    assert "raises ModuleNotFoundError" in rows["reads_the_reference"]
-    for name in ("reads_the_solution_s_file", "reads_the_work_of_others", "writes_files"):
-        assert "raises FileNotFoundError" in rows[name]
-    assert "raises OSError" in rows["connects_to_the_world"]
-    assert "raises ConnectionRefusedError" in rows["connects_to_this_machine"]
-    for name in ("makes_a_name_space", "reads_the_keys_of_the_session", "hides_memory_in_shared_segments"):
-        assert "raises AssertionError" in rows[name]
-    assert "raises PermissionError" in rows["talks_to_the_host_of_a_virtual_machine"]
+    assert "raises ModuleNotFoundError" in said["reads the reference"]
+    for attack in ("reads the solution's file", "reads the work of others", "writes files"):
+        assert "raises FileNotFoundError" in said[attack]
+    assert "raises OSError" in said["connects to the world"]
+    assert "raises ConnectionRefusedError" in said["connects to this machine"]
+    for attack in ("makes a name space", "reads the keys of the session", "hides memory in shared segments"):
+        assert "raises AssertionError" in said[attack]
+    assert "raises PermissionError" in said["talks to the host of a virtual machine"]
 
 
 def test_no_process_stays(graded):
@@ -126,13 +132,13 @@ def test_a_frame_of_a_million_values_is_read_and_one_more_is_not():
 )
 def test_a_frame_that_is_another(frame):
     """A header of other names or types ends the reading; it is no error of the grader."""
-    code = (
-        "import os, json, torch\nfrom safetensors.torch import save\n"
-        f"body = save({{}}, {{'header': json.dumps({frame!r})}})\n"
-        "for number in range(3, 10):\n    try: os.write(number, len(body).to_bytes(8, 'little') + body)\n"
-        "    except OSError: pass"
-    )
-    assert Sandbox(LIMITS).run([code], {"one": [()]}).answers["one"] == "crashed"
+    here, there = os.pipe()
+    body = save({}, {"header": json.dumps(frame)})
+    os.write(there, len(body).to_bytes(8, "little") + body)
+    with pytest.raises(EndedError, match="crashed"):
+        Channel(here, 1_000).read(list, "failures", 1)
+    os.close(here)
+    os.close(there)
 
 
 def test_long_texts_are_cut():
