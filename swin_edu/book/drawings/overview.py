@@ -1,13 +1,14 @@
 """The drawings of the first page."""
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from swin_edu.book.contents import Chapter
 from swin_edu.book.drawings.common import mosaics, pixels
-from swin_edu.book.style import BLUE, INK, MUTED, ORANGE, box, figure, grid, hatch, mark, picture
+from swin_edu.book.style import BLUE, ORANGE, box, figure, grid, hatch, mark, picture
 
 
 def walk_to_scale(tensors: dict[str, Tensor]) -> Figure:
@@ -89,45 +90,17 @@ def pyramid(image: Tensor, window: int) -> Figure:
     return drawn
 
 
-def chapter_map(chapters: list, written: set[int]) -> Figure:
-    """Draw the chapters in two columns; those written are filled, those planned are dashed."""
-    drawn, (axes,) = figure(10, 4.9)
+def chapter_map(chapters: Sequence[Chapter]) -> Figure:
+    """Draw the chapters in two columns, each with the files of swin_edu that it writes."""
+    drawn, (axes,) = figure(10, 4.7)
     rows = -(-len(chapters) // 2)
     for index, chapter in enumerate(chapters):
         x, y = divmod(index, rows)
-        ready = chapter.number in written
-        style: dict[str, Any] = {
-            "fill": ready,
-            "facecolor": BLUE + "33",
-            "edgecolor": BLUE if ready else MUTED,
-            "linewidth": 1.2,
-        }
-        box(axes, x, y, 0.96, 0.8, linestyle="-" if ready else "--", **style)
-        axes.text(
-            x + 0.02,
-            y + 0.4,
-            f"{chapter.number:02d}",
-            va="center",
-            weight="bold",
-            color=INK if ready else MUTED,
-        )
-        axes.text(x + 0.08, y + 0.4, chapter.title, va="center", color=INK if ready else MUTED)
-        axes.text(
-            x + 0.37,
-            y + 0.4,
-            chapter.modules,
-            va="center",
-            family="DejaVu Sans Mono",
-            fontsize=8,
-            color=INK if ready else MUTED,
-        )
-    axes.set(xlim=(-0.01, 2), ylim=(rows, -0.7))
-    axes.text(
-        0,
-        -0.3,
-        "filled: written    dashed: planned    typewriter: the files of swin_edu that it writes",
-        color=MUTED,
-        fontsize=9,
-    )
+        box(axes, x, y, 0.96, 0.8, fill=True, facecolor=BLUE + "33", edgecolor=BLUE, linewidth=1.2)
+        middle = y + 0.4
+        axes.text(x + 0.02, middle, f"{chapter.number:02d}", va="center", weight="bold")
+        axes.text(x + 0.08, middle, chapter.title, va="center")
+        axes.text(x + 0.37, middle, chapter.modules, va="center", family="DejaVu Sans Mono", fontsize=8)
+    axes.set(xlim=(-0.01, 2), ylim=(rows, -0.2))
     axes.axis("off")
     return drawn
