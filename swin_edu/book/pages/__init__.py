@@ -1,0 +1,1 @@
+"""How the book becomes web pages: the converter, the templates, and what the pages load."""
