@@ -40,7 +40,7 @@ def verdict(number, names):
     """Run the cells of a claim as the package stands, and return their verdict."""
     code = [cell.source for cell in CELLS if cell.cell_type == "code"]
     before = code[: next(place for place, cell in enumerate(code) if "def hears" in cell) + 1]
-    tools = [cell for cell in code if re.search(r"^def (multiply_adds|growth_of)|^blocks = ", cell, re.MULTILINE)]
+    tools = [cell for cell in code if re.search(r"^def (multiply_adds|growth_of)", cell, re.MULTILINE)]
     namespace = {"row": 26, "column": 22}
     exec("\n".join([*before, *tools, cells_of(number)]), namespace)
     claims = Claims()
