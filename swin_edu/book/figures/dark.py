@@ -13,7 +13,7 @@ from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.text import Annotation, Text
-from matplotlib.transforms import BboxBase
+from matplotlib.transforms import Bbox, BboxBase
 
 from swin_edu.book.style import BLUE, INK, PAPER
 
@@ -50,11 +50,14 @@ def on_picture(artist: Artist, images: list[AxesImage]) -> bool:
     if artist.axes is None or artist is artist.axes.patch:
         return False
     one = extent(artist)
-    of_axes = [image.get_window_extent().padded(4) for image in images if image.axes is artist.axes]
-    return any(
-        whole.x0 <= one.x0 and whole.y0 <= one.y0 and one.x1 <= whole.x1 and one.y1 <= whole.y1
-        for whole in of_axes
-    )
+    of_axes = [image for image in images if image.axes is artist.axes]
+    seen = [Bbox.intersection(image.get_window_extent(), artist.axes.bbox) for image in of_axes]
+    return any(lies_in(one, whole.padded(4)) for whole in seen if whole is not None)
+
+
+def lies_in(one: BboxBase, whole: BboxBase) -> bool:
+    """Say whether one box lies in another, borders included."""
+    return whole.x0 <= one.x0 and whole.y0 <= one.y0 and one.x1 <= whole.x1 and one.y1 <= whole.y1
 
 
 def extent(artist: Artist) -> BboxBase:

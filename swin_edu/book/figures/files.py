@@ -61,8 +61,13 @@ def vector(drawn: Figure, whole: Bbox, picture: Picture) -> bytes:
         drawn.savefig(
             buffer, format="svg", bbox_inches=whole, facecolor=drawn.get_facecolor(), metadata=about
         )
-    svg = PATH.sub(lambda found: NUMBER.sub(lambda one: f"{float(one[0]):.2f}", found[0]), buffer.getvalue())
+    svg = PATH.sub(lambda found: shorter(found[0]), buffer.getvalue())
     return EMBEDDED.sub(lambda found: smaller(found[1]), joined(svg)).encode()
+
+
+def shorter(path: str) -> str:
+    """Return a path with its numbers rounded to a hundredth of a point, on one line."""
+    return NUMBER.sub(lambda one: f"{float(one[0]):.2f}", " ".join(path.split()))
 
 
 def joined(svg: str) -> str:
@@ -74,7 +79,7 @@ def joined(svg: str) -> str:
         if between.strip() or not pieces or pieces[-1][1] != line[2]:
             pieces += [(between, ""), (line[1], line[2])]
         else:
-            pieces[-1] = (f"{pieces[-1][0]}{line[1]}", line[2])
+            pieces[-1] = (f"{pieces[-1][0]} {line[1]}", line[2])
     return "".join(f'<path d="{d}"{rest}/>' if rest else d for d, rest in pieces) + svg[end:]
 
 
@@ -88,7 +93,7 @@ def smaller(encoded: str) -> str:
     kind = "jpeg" if opaque and scale < 2 and image.getcolors(256) is None else "png"
     image = image.convert("RGB") if opaque else image
     if kind == "jpeg":
-        image.save(result, kind, quality=90, subsampling=0)
+        image.save(result, kind, quality=85)
     else:
         large = image.resize(
             (max(1, scale) * image.width, max(1, scale) * image.height), Image.Resampling.NEAREST

@@ -12,8 +12,8 @@ from swin_edu.book.figures.dark import CHALK, NIGHT
 from swin_edu.book.figures.picture import Picture
 from swin_edu.book.style import INK, PAPER
 
-SIZE, EDGE, HEAD = (440, 300), 12, 46  # pixels of a picture on the sheet, around it, and of the words above
-ABREAST = 2  # pictures, each twice
+SIZE, EDGE, HEAD = (360, 240), 12, 46  # pixels of a picture on the sheet, around it, and of the words above
+ABREAST = 3  # pictures, each twice
 
 START = """# Figures
 
@@ -70,7 +70,8 @@ def place(sheet: Image.Image, picture: Picture, folder: Path, left: int, top: in
     for x, path in ((left + EDGE, f"{picture.name}.png"), (dark + EDGE // 2, f"dark/{picture.name}.png")):
         small = Image.open(folder / path).convert("RGB")
         small.thumbnail(SIZE, Image.Resampling.BOX)
-        sheet.paste(small, (x, below + EDGE // 2))
+        across, down = (SIZE[0] - small.width) // 2, (SIZE[1] - small.height) // 2
+        sheet.paste(small, (x + across, below + EDGE // 2 + down))
 
 
 def font(name: str, size: int) -> ImageFont.FreeTypeFont:

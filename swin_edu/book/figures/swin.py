@@ -17,14 +17,6 @@ from swin_edu.patches import patch_partition
 from swin_edu.position import log_spaced_offsets
 from swin_edu.shift import region_ids, shift_mask
 
-# The same token everywhere, in its window, in the shifted window; and one at the border, under the mask.
-REACH = {
-    "all windows": (56, 0, (27, 27)),
-    "its window": (7, 0, (27, 27)),
-    "its shifted window": (7, 3, (27, 27)),
-    "at the border": (7, 3, (1, 27)),
-}
-
 
 def toy_partition() -> Figure:
     """Draw four patches of 2 × 2 whose numbers can be checked by eye."""
@@ -162,11 +154,11 @@ SWIN = (
         "pairs",
         3,
         "All pairs of tokens, and the pairs in windows",
-        "Three pairs of squares to one scale, for images of 112, 224 and 448 pixels. Pairs over the whole"
-        " map: a small, a medium and a huge square, 0.6, 9.8 and 157 million. Pairs in windows: a speck that"
-        " grows to the size of the small square, 38, 154 and 615 thousand.",
+        "Three pairs of squares to one scale, for images of 224, 336 and 448 pixels. Pairs over the whole"
+        " map: a small, a larger and a huge square, 9.8, 50 and 157 million. Pairs in windows: specks, 154,"
+        " 346 and 615 thousand.",
         lambda: drawings.pairs_to_scale(
-            {side: ((side // 4) ** 4, (side // 4) ** 2 * 49) for side in (112, 224, 448)}
+            {side: ((side // 4) ** 4, (side // 4) ** 2 * 49) for side in (224, 336, 448)}
         ),
     ),
     Picture(
@@ -188,15 +180,6 @@ SWIN = (
         " free; B small blocks of two regions; C two large blocks; D four regions. 0, 49, 49 and 74 per cent"
         " of the pairs are masked.",
         mask_kinds,
-    ),
-    Picture(
-        "window_reach",
-        4,
-        "Whom one token attends to",
-        "A photograph four times, one token outlined. All 3,136 tokens are bright; only the 49 of its"
-        " window; the 49 of the shifted window; and for a token at the upper border 21, its window's other"
-        " 28, hatched, lie at the lower border.",
-        lambda: drawings.window_reach(sample_image(), 4, REACH),
     ),
     Picture(
         "position",
