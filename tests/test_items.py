@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
 from cosmic_ray.plugins import get_operator, operator_names
 
@@ -108,14 +109,14 @@ def mutants(function):
     source = textwrap.dedent(inspect.getsource(function))
     body = ast.parse(source).body[0].body
     start = body[1].lineno if isinstance(body[0], ast.Expr) else body[0].lineno  # after the docstring
+    nodes = [*ast_nodes(get_ast(source))]
     for name in operator_names():
         try:
             operator = get_operator(name)()
         except TypeError:  # an operator that wants to be told what to replace
             continue
-        occurrence = 0
-        while (mutated := mutate_code(source, operator, occurrence)) is not None:
-            occurrence += 1
+        for occurrence in range(sum(len([*operator.mutation_positions(node)]) for node in nodes)):
+            mutated = mutate_code(source, operator, occurrence)
             old, new = source.splitlines(), mutated.splitlines()
             changed = next((n for n, pair in enumerate(zip(old, new, strict=False)) if pair[0] != pair[1]), 0)
             if changed < start - 1:  # a default or a type
