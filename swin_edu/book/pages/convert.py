@@ -11,7 +11,7 @@ from nbconvert.exporters import TemplateExporter
 from nbformat import NotebookNode
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
-from pygments.lexers import TextLexer, get_lexer_by_name, get_lexer_for_filename
+from pygments.lexers import PythonLexer, TextLexer, get_lexer_for_filename
 from pygments.util import ClassNotFound
 
 from swin_edu.book.pages.addresses import Addresses
@@ -20,9 +20,12 @@ from swin_edu.book.write import HEADER, ROOT
 
 FOLDER = Path(__file__).parent
 CELLS = TemplateExporter(
-    template_name="base", template_file="notebook.html.j2", extra_template_paths=[str(FOLDER)]
+    template_name="base",
+    template_file="notebook.html.j2",
+    extra_template_paths=[str(FOLDER)],
+    default_preprocessors=[],  # none is needed, and each would validate the notebook once more
 )
-CODE, FORMATTER = get_lexer_by_name("ipython3"), HtmlFormatter()
+CODE, FORMATTER = PythonLexer(), HtmlFormatter()
 HEADING = re.compile(r'<h([1-6]) id="([^"]*)">(.*?)</h\1>', re.DOTALL)
 FIRST = re.compile(r"<p>(.*?)</p>", re.DOTALL)
 

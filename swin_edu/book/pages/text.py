@@ -118,8 +118,7 @@ def mathml(formula: str, displayed: bool) -> str:
 
 
 def words(written: str) -> str:
-    """Return what HTML says, without marks, scripts and still pictures."""
-    spoken = re.sub(r"<script.*?</script>", " ", written, flags=re.DOTALL)
-    return " ".join(
-        html.unescape(TAG.sub("", re.sub(r"</(?:p|li|h\d|t[dhr]|pre|summary)>", " ", spoken))).split()
-    )
+    """Return what HTML says, without marks, scripts and the names of files above code."""
+    spoken = re.sub(r'<script.*?</script>|<p class="file">.*?</p>', " ", written, flags=re.DOTALL)
+    apart = re.sub(r"</(?:p|li|h\d|t[dhr]|pre|summary)>", " ", spoken)
+    return " ".join(html.unescape(TAG.sub("", apart)).split())
