@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-from together_worker import PLAIN, RANDOM, TINY, held, model_of
+from together_worker import END, PLAIN, RANDOM, TINY, held, model_of
 
 from swin_edu import training
 from swin_edu.book import command, datasets, together, train
@@ -43,7 +43,7 @@ def ended(launched):
     """Wait for an end; return what was said, what was told as errors, and the exit code."""
     with launched:
         try:
-            return *launched.communicate(timeout=100), launched.returncode
+            return *launched.communicate(timeout=300), launched.returncode
         finally:
             launched.terminate()  # and with it what it has started
 
@@ -53,21 +53,30 @@ def names(folder):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    """A training without disturbance: its folder, what it said, and what its processes found."""
-    out = tmp_path_factory.mktemp("undisturbed")
-    said, told, code = ended(launch(WORKER, "undisturbed", out))
-    assert code == 0, told
+def plays(tmp_path_factory):
+    """All that the worker does, in three starts, since each takes long: the folder and what was said."""
+    out = tmp_path_factory.mktemp("together")
+    for play in ("undisturbed", "killed", "hangs"):
+        (out / play).mkdir()
+    said, told, code = ended(launch(WORKER, out, restarts=2))
+    assert code == 1, told  # of the last play
+    return out, said, told
+
+
+@pytest.fixture(scope="module")
+def undisturbed(plays):
+    """Trainings without disturbance: their folder, what they said, and what the processes found."""
+    out, *words = plays
+    said, told = (text.partition(END)[0] for text in words)
+    out /= "undisturbed"
+    assert (out / "rank1.json").exists(), told
     return out, said, told, [json.loads((out / f"rank{rank}.json").read_text()) for rank in range(2)]
 
 
 @pytest.fixture(scope="module")
-def killed(tmp_path_factory):
-    """Two trainings, in each of which one process is killed."""
-    out = tmp_path_factory.mktemp("killed")
-    _, told, code = ended(launch(WORKER, "killed", out, restarts=2))
-    assert code == 0, told
-    return out
+def killed(plays):
+    """The folder of two trainings, in each of which one process is killed."""
+    return plays[0] / "killed"
 
 
 @pytest.fixture(scope="module")
@@ -176,15 +185,14 @@ def test_no_epoch_is_trained_twice(killed):
 # Ends
 
 
-def test_a_process_that_hangs_ends_all(tmp_path):
-    said, told, code = ended(launch(WORKER, "hangs", tmp_path))
-    assert code == 1
+def test_a_process_that_hangs_ends_all(plays):
+    out, _, told = plays
     lines = [line for line in re.split(r"[\r\n]+", told) if line.startswith("swin_edu: ")]
     assert lines == [
         "swin_edu: rank 0 waited 6 seconds for the other processes, one of which hangs or is too slow; "
         "the same command goes on from the last state"
     ]
-    assert names(tmp_path) == ["tiny_state.safetensors"]
+    assert names(out / "hangs") == ["tiny_state.safetensors"]
 
 
 def test_the_command_is_interrupted_and_one_process_can_go_on(tmp_path):

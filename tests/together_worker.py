@@ -1,10 +1,11 @@
-"""What a process of test_together.py does; torchrun starts it with the name of a play and a folder."""
+"""What a process of test_together.py does; torchrun starts it with a folder, and twice again after a kill."""
 
 import json
 import os
 import signal
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,6 +34,7 @@ PLAIN = Recipe(
     stretch=0,
     move=0,
 )
+END = "of what is undisturbed"
 RANDOM = replace(PLAIN, version=1, stochastic_depth=0.3, turn=15, stretch=0.1, move=1, epochs=4)
 
 
@@ -158,8 +160,10 @@ def undisturbed(group, out):
     (out / f"rank{group.rank}.json").write_text(json.dumps(told))
 
 
+@contextmanager
 def at_each_epoch(action):
     """Do something when an epoch is shown, with the number of epochs that are done."""
+    before = train.shown_on
 
     def shown_on(bar, score, shown_on=train.shown_on):
         watch = shown_on(bar, score)
@@ -171,11 +175,12 @@ def at_each_epoch(action):
         return then
 
     train.shown_on = shown_on
+    yield
+    train.shown_on = before
 
 
-def killed(group, out):
+def killed(group, out, start):
     """At the first start, the last process is killed in training; at the second the first, in another."""
-    start = int(os.environ["TORCHELASTIC_RESTART_COUNT"])
 
     def note_and_kill(epoch):
         if group.first:
@@ -184,23 +189,32 @@ def killed(group, out):
         if (start, group.rank, epoch) in ((0, 1, 3), (1, 0, 2)):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    at_each_epoch(note_and_kill)
-    if start < 2:
-        command(group, out / "whole")
-    if start > 0:
-        command(group, out / "parts", shard=True)
+    with at_each_epoch(note_and_kill):
+        if start < 2:
+            command(group, out / "whole")
+        if start > 0:
+            command(group, out / "parts", shard=True)
+
+
+def hangs(group, out, start):
+    """One process waits in vain for the other; return the exit code."""
+    os.environ["TORCHELASTIC_RESTART_COUNT"] = str(start + 1)  # they meet anew, under other names
+    together.LONGEST_WAIT = 6
+    with at_each_epoch(lambda epoch: None if group.first else time.sleep(60)):
+        return train.main("tiny", out, 1, None, False)
 
 
 if __name__ == "__main__":
-    play, out = sys.argv[1], Path(sys.argv[2])
+    out, start = Path(sys.argv[1]), int(os.environ["TORCHELASTIC_RESTART_COUNT"])
     torch.set_num_threads(1)
     datasets.NAMED["tiny"] = lambda: TINY
     RECIPES["tiny"] = RANDOM
     group = together.group_of_torchrun()
-    if play == "hangs":
-        together.LONGEST_WAIT = 6
-        if not group.first:
-            at_each_epoch(lambda epoch: time.sleep(60))
-        sys.exit(train.main("tiny", out, 1, None, False))
     with together.joined(group):
-        {"undisturbed": undisturbed, "killed": killed}[play](group, out)
+        if start == 0:
+            undisturbed(group, out / "undisturbed")
+            if group.first:
+                print(END, flush=True)
+                print(END, file=sys.stderr, flush=True)
+        killed(group, out / "killed", start)
+    sys.exit(hangs(group, out / "hangs", start))
