@@ -3,9 +3,13 @@
 import base64
 import json
 import re
+import shutil
+from functools import cache
 
+import browser
 import nbformat
 import pytest
+from playwright.sync_api import expect
 
 from swin_edu.book import contents, glossary
 from swin_edu.book.figures import FIGURES
@@ -17,6 +21,7 @@ LINK = re.compile(r"\[([^\]]+)\]\(([^)#]+\.ipynb)(?:#cell-id=(cell-\d+))?\)")
 WAYS = {"hour": contents.HOUR, "weekend": contents.WEEKEND, "course": contents.COURSE}
 
 
+@cache
 def cells_of(name):
     return nbformat.read(ROOT / "notebooks" / name, as_version=4).cells
 
@@ -155,6 +160,18 @@ def test_a_link_named_by_a_section_leads_into_it():
     for words, name, cell in LINK.findall("\n".join(tables())):
         if number := re.match(r"\d+\.\d+", words):
             assert number[0] in inside[name, cell], (words, name, cell)
+
+
+def test_a_link_opens_its_section_in_jupyterlab(page, tmp_path):
+    section = contents.sections()["3.5"]
+    shutil.copy(FIRST.parent / section.notebook, tmp_path)
+    start = nbformat.read(FIRST, as_version=4)
+    start.cells = [nbformat.v4.new_markdown_cell(section.link("go there"))]
+    (tmp_path / "start.ipynb").write_text(nbformat.writes(start), "utf-8")
+    with browser.jupyterlab(tmp_path) as address:
+        page.goto(f"{address}/lab/tree/start.ipynb?reset")
+        page.get_by_role("link", name="go there").click()
+        expect(page.get_by_role("heading", name=section.heading)).to_be_in_viewport(timeout=60_000)
 
 
 def test_the_first_page_shows_what_the_notebooks_say_now():
