@@ -215,6 +215,6 @@ def test_embedded_photographs_are_jpegs_and_small_maps_are_enlarged(side, kind, 
 
 
 def test_the_same_figure_gives_the_same_four_files():
-    first, second = (files.files_of(FIGURES["merging"]) for _ in range(2))
-    assert list(first) == ["merging.png", "merging.svg", "dark/merging.png", "dark/merging.svg"]
+    first, second = (files.files_of(FIGURES["pairs"]) for _ in range(2))
+    assert list(first) == ["pairs.png", "pairs.svg", "dark/pairs.png", "dark/pairs.svg"]
     assert first == second
