@@ -16,6 +16,7 @@ from swin_edu.book.drawings.claims import Row
 from swin_edu.book.write import ROOT
 from swin_edu.model import SwinTransformer
 from swin_edu.patches import AbsolutePosition, PatchEmbedding
+from swin_edu.rivals import routing
 from swin_edu.rivals.linformer import Linformer
 from swin_edu.rivals.routing import Routing
 from swin_edu.shift import cyclic_shift
@@ -96,7 +97,8 @@ def halve_queries(layer, channels, *_):
 
 
 def place_and_widen(layer, patch, channels):
-    layer.norm = nn.Sequential(AbsolutePosition(56, 56, channels), nn.Linear(channels, channels), layer.norm)
+    wide = nn.Sequential(nn.Linear(channels, 2 * channels), nn.Linear(2 * channels, channels))
+    layer.norm = nn.Sequential(AbsolutePosition(56, 56, channels), wide, layer.norm)
     nn.init.normal_(layer.norm[0].table)
 
 
@@ -120,13 +122,18 @@ def bias_alone(parts):
     """Leave the dot products out."""
 
     def changed(layer, windows, mask):
-        content, bias, weights = parts(layer, windows, mask)
-        return torch.zeros_like(content), bias, weights
+        content, bias, _ = parts(layer, windows, mask)
+        return torch.zeros_like(content), bias, bias.softmax(dim=-1)
 
     return changed
 
 
-ALWAYS_ROUTING = (Routing, "forward", lambda self, *given, of=Routing.forward: of(self.train(), *given))
+def routed_twice(self, q, k, v, of=Routing.forward):
+    """Move the centroids all the way to the tokens before these are routed."""
+    self.centroids = routing.moved(self.centroids, torch.cat([q, k], dim=-2), decay=0)
+    return of(self, q, k, v)
+
+
 CHANGES = {
     2: [(PatchEmbedding, "__init__", after(PatchEmbedding, place_and_widen))],
     6: [(SwinBlock, "forward", sliding)],
@@ -142,7 +149,7 @@ CHANGES = {
     18: [(SwinTransformer, "__init__", after(SwinTransformer, give_hidden_layer))],
     23: [(SwinTransformer, "features", lambda self, x, of=SwinTransformer.features: of(self, x)[::-1])],
     25: [(Linformer, "forward", decomposed)],
-    26: [ALWAYS_ROUTING],
+    26: [(Routing, "forward", routed_twice)],
 }
 
 
