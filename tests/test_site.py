@@ -94,9 +94,10 @@ def violations(tab, rules=None):
 
 
 def turn_dark_and_narrow(tab):
-    """Look at the page at night on a phone, where nothing may stick out."""
+    """Look at the page at night on a phone, with all answers open; nothing may stick out."""
     tab.emulate_media(color_scheme="dark")
     tab.set_viewport_size({"width": 360, "height": 740})
+    tab.evaluate("for (const answer of document.querySelectorAll('main details')) answer.open = true")
     tab.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
     assert tab.evaluate("document.documentElement.scrollWidth") == 360
     assert tab.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(21, 24, 29)"
@@ -128,13 +129,14 @@ def test_chapter_is_alive_and_open_to_all_without_network(tab, folder, path):
 
 
 def test_other_pages_are_open_to_all(tab, folder):
-    """In light they have no colour that chapters do not have."""
+    """In light they have no colour that chapters do not have; pages of modules differ in their code only."""
     named = {path.stem for path in chapters()}
     for path in sorted(folder.glob("*.html")):
         if path.stem not in named:
             tab.goto(path.as_uri())
             turn_dark_and_narrow(tab)
-            assert violations(tab) == []
+            like_others = path.stem.startswith("swin_edu.") and path.stem != "swin_edu.model"
+            assert violations(tab, APPEARANCE if like_others else None) == []
 
 
 def test_every_output_of_a_chapter_is_on_its_page(files):
@@ -278,7 +280,7 @@ def test_a_page_reads_without_scripts(chromium, folder):
 
 
 def test_the_command_builds_the_same_bytes_again(tmp_path):
-    command = [sys.executable, "-m", "swin_edu", "site", str(tmp_path / "out"), "03", "05"]
+    command = [sys.executable, "-m", "swin_edu", "site", str(tmp_path / "out"), "03"]
     environment = {**os.environ, "PYTHONHASHSEED": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.endswith("pages; open " + str(tmp_path / "out/index.html") + "\n")
@@ -286,7 +288,9 @@ def test_the_command_builds_the_same_bytes_again(tmp_path):
     written = {
         path.relative_to(out).as_posix(): path.read_bytes() for path in out.rglob("*") if path.is_file()
     }
-    assert written == site.site(chapters(ROOT, ["03", "05"]))
+    again = site.site(chapters(ROOT, ["03"]))
+    assert written.keys() == again.keys()
+    assert [name for name in again if again[name] != written[name]] == []
     assert b'href="04_' not in written["03_windows.html"]  # of what is not chosen there is no page
 
 
