@@ -185,13 +185,12 @@ class Exchange(torch.autograd.Function):
         return context.ranks.send_and_take(gradient.contiguous(), context.moves.back()), None, None
 
 
-def move_rows(x: Tensor, held: Sequence[Tensor], wanted: Sequence[Tensor], ranks: Ranks) -> Tensor:
-    """Return the rows that this rank wants of a map of which every rank holds some.
+def move_rows(x: Tensor, moves: Moves | None, ranks: Ranks) -> Tensor:
+    """Return the rows that this rank gets of a map of which every rank holds some.
 
     Shape: (B, H, W, C) -> (B, P, W, C)
-    `held` and `wanted` hold for each rank numbers of rows.
     """
-    return ranks.move(x.transpose(0, 1), plan_moves(held, wanted, ranks.rank)).transpose(0, 1)
+    return ranks.move(x.transpose(0, 1), moves).transpose(0, 1)
 
 
 def attend_in_rows(
@@ -211,8 +210,8 @@ def attend_in_rows(
     padded = height + -height % window, x.shape[2]
     down, right = shifts = shift_per_axis(*padded, window, shift)
     held = numbers_of(split_rows(padded[0], window, ranks.count))
-    rolled = [(rows + down) % padded[0] for rows in held]
-    x = move_rows(x, held, rolled, ranks)
+    moves = plan_moves(held, [(rows + down) % padded[0] for rows in held], ranks.rank)
+    x = move_rows(x, moves, ranks)
     if own:
         mask = None
         if any(shifts):
@@ -221,7 +220,7 @@ def attend_in_rows(
             mask = ids[:, :, None] == ids[:, None, :]
         windows = attention(window_partition(cyclic_shift(x, (0, right)), window), mask)
         x = cyclic_shift(window_reverse(windows, window, *x.shape[1:3]), (0, -right))
-    return move_rows(x, rolled, held, ranks)[:, :own, :width]
+    return move_rows(x, moves and moves.back(), ranks)[:, :own, :width]
 
 
 def run_block_in_rows(block: SwinBlock | SwinBlockV2, x: Tensor, height: int, ranks: Ranks) -> Tensor:
@@ -325,7 +324,7 @@ class ParallelSwin(nn.Module):
         """
         coarse = split_rows(-(-height // 2), window, self.ranks.count)
         wanted = [range(2 * rows.start, min(2 * rows.stop, height)) for rows in coarse]
-        return move_rows(x, numbers_of(held), numbers_of(wanted), self.ranks)
+        return move_rows(x, plan_moves(numbers_of(held), numbers_of(wanted), self.ranks.rank), self.ranks)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the score of each class `(B, num_classes)`."""
@@ -371,9 +370,9 @@ def plan_of_rank(
     held = [
         of_images(patches[r.start : r.stop].reshape(1, -1), batch, height * width).flatten() for r in rows
     ]
+    source, count = torch.arange(height * width, device=device)[:, None], height * width
     stages: list[list[tuple[Moves | None, list[Chunk]]]] = []
     for settings in layout:
-        source, count = torch.arange(height * width, device=device)[:, None], height * width
         if stages:  # a token is made of four
             # Padding is 0, so tokens are numbered from 1, and -1 makes padding -1.
             [four] = merge_neighbours(torch.arange(1, count + 1, device=device).view(1, height, width, 1)) - 1

@@ -187,7 +187,11 @@ def examples(B, H, W, C, D, K, M, N, P, Q, h, nW, s, features, num_classes, size
         vit.ViT: (C, 1, h, P, 2 * P),
         fast.FastSwinTransformer: (SwinTransformer(C, (2, 1), (h, h), M),),
         parallel.numbers_of: ([range(N), range(K)],),
-        parallel.move_rows: (random(B, H, W, C), [torch.arange(H)], [torch.arange(P)], ranks),
+        parallel.move_rows: (
+            random(B, H, W, C),
+            parallel.plan_moves([torch.arange(H)], [torch.arange(P)], 0),
+            ranks,
+        ),
         parallel.attend_in_rows: (random(B, H, W, C), lambda windows, mask: windows, M, s, H, ranks),
         parallel.run_block_in_rows: (block, random(B, H, W, C), H, ranks),
         parallel.of_images: (few[None].expand(N, K), B, H * W),
