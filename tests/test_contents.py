@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 
 from swin_edu.book import contents, glossary
 from swin_edu.book.figures import FIGURES
-from swin_edu.book.write import ROOT, chapters
+from swin_edu.book.write import ROOT, cells_by_module, chapters
 
 FIRST = ROOT / "notebooks" / "00_start_here.ipynb"
 MEND = "another notebook or figure changed; mend with: python3 -m swin_edu write 00"
@@ -27,7 +27,8 @@ def cells_of(name):
 
 
 def tables():
-    return [*map(contents.way, WAYS.values()), glossary.glossary_table(), glossary.index_table()]
+    ways = map(contents.way, WAYS.values())
+    return [*ways, contents.files_by_chapter(), glossary.glossary_table(), glossary.index_table()]
 
 
 @pytest.fixture
@@ -177,7 +178,7 @@ def test_a_link_opens_its_section_in_jupyterlab(page, tmp_path):
 def test_the_first_page_shows_what_the_notebooks_say_now():
     outputs = [output for cell in cells_of(FIRST.name) for output in cell.get("outputs", [])]
     shown = [output.data["text/markdown"] for output in outputs if "text/markdown" in output.get("data", {})]
-    assert shown[:5] == tables(), MEND
+    assert shown[: len(tables())] == tables(), MEND
 
 
 def test_the_first_page_shows_a_picture_for_every_chapter_and_none_twice():
@@ -197,3 +198,12 @@ def test_the_first_page_shows_the_stored_figures():
             stored = (ROOT / "figures" / f"{named[1]}.png").read_bytes()
             assert output.data["image/png"].replace("\n", "") == base64.b64encode(stored).decode(), MEND
             assert output.metadata["image/png"]["alt"] == FIGURES[named[1]].alt, MEND
+
+
+def test_every_file_that_chapters_write_stands_with_the_first_that_does():
+    table = contents.files_by_chapter()
+    modules = cells_by_module()
+    assert table.count("](../swin_edu/") == len(modules) >= 20
+    for module, cells in modules.items():
+        [row] = [line for line in table.splitlines() if f"[`{module}`](../{module})" in line]
+        assert f"]({cells[0].notebook})" in row and (ROOT / module).exists()

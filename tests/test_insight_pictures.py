@@ -314,10 +314,13 @@ def test_what_is_sent_is_what_the_model_computes():
 
 
 @pytest.mark.parametrize("given", ALL, ids=["square", "ragged", "version 2"])
-def test_page_equals_python_for_every_setting(page, given):
+def test_page_equals_python_for_one_setting_in_five(page, given):
     load(page, "sight.js", ["query", "parts", "summary", "describe", "limits", "unpack", "decode"])
     explorer = Sight(**given)
-    asked = list(every_setting(given))
+    every = list(every_setting(given))
+    asked = every[::5]
+    for name in every[0]:  # no row, column, head, block or image is left out
+        assert {state[name] for state in asked} == {state[name] for state in every}
     answers = page.evaluate(
         """([arrays, asked]) => {
         for (const array of Object.values(arrays)) array.bytes = decode(array.bytes);
@@ -330,7 +333,7 @@ def test_page_equals_python_for_every_setting(page, given):
         }); }""",
         [explorer.stored()["arrays"], asked],
     )
-    assert len(answers) > 1000
+    assert len(answers) > 200
     words = set()
     for number, (state, answer) in enumerate(zip(asked, answers, strict=True)):
         keys, allowed, weights, parts, sentence, limits = answer

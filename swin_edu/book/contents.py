@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
 
-from swin_edu.book.write import ROOT, chapters
+from swin_edu.book.write import ROOT, cells_by_module, chapters
 
 WORDS_A_MINUTE = 150
 NO_PROSE = re.compile(r"```.*?```|\$\$.*?\$\$|\$[^$\n]*\$|</?\w[^>]*>|\]\([^)]*\)", re.DOTALL)
@@ -233,7 +233,7 @@ def way(legs: tuple[Leg, ...]) -> str:
     """Return a way through the book as a Markdown table, with its times and their sum."""
     lines = ["| | read | time | afterwards you can |", "|---|---|---|---|"]
     lines += [f"| {leg.when} | {leg.links} | {duration(leg.minutes)} | {leg.afterwards} |" for leg in legs]
-    together = sum(leg.minutes for leg in legs)
+    together = sum(round(leg.minutes) for leg in legs)
     return "\n".join([*lines, f"| together | | {duration(together)} | |"])
 
 
@@ -243,3 +243,15 @@ def duration(minutes: float) -> str:
         return f"{minutes:.0f}\u00a0min"
     hours, rest = divmod(5 * round(minutes / 5), 60)
     return f"{hours}\u00a0h {rest}\u00a0min" if rest else f"{hours}\u00a0h"
+
+
+def files_by_chapter() -> str:
+    """Return a Markdown table of the files of swin_edu that the cells of each chapter are."""
+    files: dict[str, list[str]] = {}
+    for module, cells in cells_by_module(ROOT).items():
+        files.setdefault(cells[0].notebook, []).append(f"[`{module}`](../{module})")
+    lines = ["| chapter | files |", "|---|---|"]
+    for chapter, path in zip(CHAPTERS, chapters(ROOT), strict=True):
+        if written := ", ".join(files.get(path.name, [])):
+            lines.append(f"| [{chapter.number} · {chapter.title}]({path.name}) | {written} |")
+    return "\n".join(lines)

@@ -1,14 +1,17 @@
 """The drawings of the first page."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from swin_edu.book.contents import Chapter
 from swin_edu.book.drawings.common import mosaics, pixels
 from swin_edu.book.style import BLUE, ORANGE, box, figure, grid, hatch, mark, picture
+
+if TYPE_CHECKING:  # it reads notebooks, by a library that takes seconds to import
+    from swin_edu.book.contents import Chapter
 
 
 def walk_to_scale(tensors: dict[str, Tensor]) -> Figure:
@@ -90,7 +93,7 @@ def pyramid(image: Tensor, window: int) -> Figure:
     return drawn
 
 
-def chapter_map(chapters: Sequence[Chapter]) -> Figure:
+def chapter_map(chapters: "Sequence[Chapter]") -> Figure:
     """Draw the chapters in two columns, each with the files of swin_edu that it writes."""
     drawn, (axes,) = figure(10, 4.7)
     rows = -(-len(chapters) // 2)
