@@ -11,8 +11,7 @@ from torch.nn import functional as F
 from swin_edu import block, insight
 from swin_edu.block import SwinBlock, WindowAttention
 from swin_edu.book import drawings
-from swin_edu.book.claims import Claims
-from swin_edu.book.drawings.claims import Row
+from swin_edu.book.claims import Claims, Decision
 from swin_edu.book.write import ROOT
 from swin_edu.model import SwinTransformer
 from swin_edu.patches import AbsolutePosition, PatchEmbedding
@@ -177,10 +176,10 @@ def test_all_parts_some_or_none(capsys):
         "no   it burns",
         "Claim 2 is false.",
     ]
-    assert claims.rows() == [
-        Row(1, "Water is wet.", 2, 2, "true"),
-        Row(2, "Ice is hot.", 0, 1, "false"),
-        Row(3, "Steam is cold and dry.", 1, 2, "half true"),
+    assert claims.decisions() == [
+        Decision(1, "Water is wet.", {"it wets": True, "paper too": True}),
+        Decision(2, "Ice is hot.", {"it burns": False}),
+        Decision(3, "Steam is cold and dry.", {"it is cold": False, "it is dry": True}),
     ]
 
 
@@ -203,37 +202,30 @@ def test_what_was_not_asked_or_not_found_out_is_one_sentence():
     with pytest.raises(ValueError, match=r"^nothing was found out about claim 1; give its parts and whether"):
         claims.decide(1, {})
     with pytest.raises(ValueError, match=r"^not yet decided: 1, 2, 3; run the cells of these claims$"):
-        claims.rows()
+        claims.decisions()
 
 
 def test_the_table_holds_every_row():
-    rows = [
-        Row(7, "A claim.", 1, 3, "half true"),
-        Row(12, "Another.", 2, 2, "true"),
-        Row(13, "No.", 0, 1, "false"),
+    given = [
+        (Decision(7, "A claim.", {"a": True, "b": False, "c": False}), "1 of 3", "half true", "◐"),
+        (Decision(12, "Another.", {"a": True, "b": True}), "2 of 2", "true", "●"),
+        (Decision(13, "No.", {"a": False}), "0 of 1", "false", "○"),
     ]
-    [axes] = drawings.verdicts(rows).axes
+    [axes] = drawings.verdicts([decision for decision, *_ in given]).axes
     written = {(round(text.get_position()[1]), text.get_text()) for text in axes.texts}
-    discs = {"half true": "◐", "true": "●", "false": "○"}
-    for y, row in enumerate(rows):
-        for text in (
-            str(row.number),
-            row.claim,
-            f"{row.held} of {row.parts}",
-            row.verdict,
-            discs[row.verdict],
-        ):
+    for y, (decision, *words) in enumerate(given):
+        for text in (str(decision.number), decision.claim, *words):
             assert (y, text) in written
 
 
 def test_bright_is_what_is_heard():
     image, bright = torch.rand(3, 8, 12), torch.zeros(2, 3, dtype=torch.bool)
     bright[1, 2] = True
-    drawn = drawings.heard(image, {"one": bright, "all": torch.ones(2, 3, dtype=torch.bool)}, (1, 2))
+    drawn = drawings.noticed(image, {"one": bright, "all": torch.ones(2, 3, dtype=torch.bool)}, (1, 2))
     one, every = (torch.from_numpy(axes.images[0].get_array().data) for axes in drawn.axes)
     assert torch.allclose(every.permute(2, 0, 1).float(), image)
     share = one / every
     assert torch.allclose(share[4:, 8:], torch.ones(1, dtype=share.dtype))
-    share[4:, 8:] = 0.3
-    assert torch.allclose(share, torch.full_like(share, 0.3), atol=1e-6)
-    assert [axes.get_title() for axes in drawn.axes] == ["one:\n1 tokens", "all:\n6 tokens"]
+    share[4:, 8:] = 0.35
+    assert torch.allclose(share, torch.full_like(share, 0.35), atol=1e-6)
+    assert [axes.get_title() for axes in drawn.axes] == ["one\n1 tokens", "all\n6 tokens"]

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from swin_edu.book.drawings.claims import Row
 from swin_edu.book.explorers import Guesses
+from swin_edu.book.explorers.guesses import WORDS
 
-TRUE, HALF, FALSE = "true", "half true", "false"
+_, TRUE, HALF, FALSE = WORDS
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ class Claims:
             print(f"{'yes' if held else 'no ':3}  {part}")
         print(f"Claim {number} is {decision.verdict}.{self.beside(decision)}")
 
-    def rows(self) -> list[Row]:
-        """Return what was decided, in the order of the numbers, ready to be drawn.
+    def decisions(self) -> list[Decision]:
+        """Return what was decided, in the order of the numbers.
 
         Raises ValueError when a claim that was asked is not decided.
         """
@@ -67,10 +67,7 @@ class Claims:
             raise ValueError(
                 f"not yet decided: {', '.join(map(str, missing))}; run the cells of these claims"
             )
-        return [
-            Row(number, each.claim, sum(each.findings.values()), len(each.findings), each.verdict)
-            for number, each in sorted(self.decided.items())
-        ]
+        return [self.decided[number] for number in sorted(self.decided)]
 
     def beside(self, decision: Decision) -> str:
         """Say what the reader guessed, if anything."""

@@ -9,6 +9,7 @@ import os
 import platform
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -28,25 +29,36 @@ def measured(
 
     With `here` that is the reader's machine: it measures now, and nothing is kept.
     """
-    records = json.loads(RECORDS.read_text("utf-8")) if RECORDS.exists() else {}
     wish = os.environ.get("SWIN_EDU_MEASURE")
     if here and wish is None:
         MEASURED_HERE.add(name)
         return measure()
     if wish == "1":
         values = {key: [float(f"{value:.3g}") for value in series] for key, series in measure().items()}
-        records[name] = {"machine": this_machine(), "values": values}
+        records = records_kept() | {name: {"machine": this_machine(), "values": values}}
         replace_text(RECORDS, json.dumps(dict(sorted(records.items())), indent=1, ensure_ascii=False) + "\n")
+        return values
+    return kept(name)
+
+
+def kept(name: str) -> dict[str, list[float]]:
+    """Return what was measured and is kept; raise ValueError if nothing is."""
+    records = records_kept()
     if name not in records:
         raise ValueError(f"no times are kept for {name!r}; measure with SWIN_EDU_MEASURE=1")
     return records[name]["values"]
+
+
+def records_kept() -> dict[str, Any]:
+    """Return all that is kept, by name: the machine and the values."""
+    return json.loads(RECORDS.read_text("utf-8")) if RECORDS.exists() else {}
 
 
 def measured_on(name: str) -> str:
     """Return the machine on which the times of `name` were measured."""
     if name in MEASURED_HERE:
         return this_machine()
-    return json.loads(RECORDS.read_text("utf-8"))[name]["machine"]
+    return records_kept()[name]["machine"]
 
 
 def this_machine() -> str:

@@ -54,7 +54,7 @@ from swin_edu.book.drawings.block import (
     skipped_branches,
     trends,
 )
-from swin_edu.book.drawings.claims import heard, verdicts
+from swin_edu.book.drawings.claims import verdicts
 from swin_edu.book.drawings.common import mosaics, side_by_side
 from swin_edu.book.drawings.fast import (
     amdahl_curves,
@@ -231,7 +231,6 @@ __all__ = [
     "groupings",
     "growth",
     "heads_apart",
-    "heard",
     "heard_and_hearers",
     "heard_of",
     "hidden_patches",

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn import functional as F
 
-from swin_edu.book.drawings.common import as_array, coloured, pixels, window_lines
+from swin_edu.book.drawings.common import as_array, coloured, lightness, pixels, window_lines
 from swin_edu.book.drawings.position import lit_up
 from swin_edu.book.drawings.shift import badge, cuts
 from swin_edu.book.style import (
@@ -133,7 +133,7 @@ def spread_group(image: Tensor, patch: int, window: int, first: Place) -> Figure
         ]
         for token in tokens:
             inside[token] = 1
-        light = np.where(inside, 1.0, 0.45).repeat(patch, 0).repeat(patch, 1)[..., None]
+        light = lightness(inside, patch, 0.45)
         picture(axis, pixels(image) * light, title)
         grid(axis, image.shape[1], image.shape[2], patch, linewidth=0.4)
         for place, (row, column) in enumerate(tokens):
@@ -213,7 +213,7 @@ def heard_and_hearers(image: Tensor, patch: int, window: int, shift: int, place:
         "have heard of it": np.isin(moved, moved[plain == plain[place]]),
     }
     for axis, (title, chosen) in zip(axes, panels.items(), strict=True):
-        light = np.where(chosen, 1.0, 0.35).repeat(patch, 0).repeat(patch, 1)[..., None]
+        light = lightness(chosen, patch, 0.35)
         picture(axis, pixels(image) * light, f"{title}: {chosen.sum()} tokens")
         grid(axis, image.shape[1], image.shape[2], patch, linewidth=0.4)
         window_lines(axis, image.shape[1], image.shape[2], window * patch)

@@ -18,6 +18,11 @@ def as_array(values: Tensor) -> np.ndarray:
     return values.detach().cpu().numpy()
 
 
+def lightness(bright: np.ndarray, stride: int, dark: float) -> np.ndarray:
+    """Return factors `(H, W, 1)` for pixels: 1 where the token of `stride` pixels is bright, else `dark`."""
+    return np.where(bright, 1.0, dark).repeat(stride, 0).repeat(stride, 1)[..., None]
+
+
 def coloured(axes: Axes, values: np.ndarray, limit: float, signed: bool, title: str = "") -> None:
     """Draw values from blue at -limit to orange at limit, or without a sign from dark at 0 to bright."""
     picture(axes, values, title)

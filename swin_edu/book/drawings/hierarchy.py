@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from swin_edu.book.drawings.common import pixels
+from swin_edu.book.drawings.common import as_array, lightness, pixels
 from swin_edu.book.drawings.shift import badge
 from swin_edu.book.style import (
     BLUE,
@@ -252,7 +252,7 @@ def reach_panels(
     for index, (axis, reached) in enumerate(zip(axes, sum(rows.values(), []), strict=True)):
         block = blocks[index % len(blocks)]
         patch = image.shape[1] // reached.shape[0]
-        light = np.where(reached.cpu().numpy(), 1.0, 0.3).repeat(patch, 0).repeat(patch, 1)[..., None]
+        light = lightness(as_array(reached), patch, 0.3)
         share = f"{100 * reached.float().mean().item():.2f} %"
         picture(axis, pixels(image) * light, f"block {block}: {share}" if index < len(blocks) else share)
         side = sides[block]

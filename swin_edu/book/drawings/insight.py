@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from swin_edu.book.drawings.common import as_array, coloured, pixels
+from swin_edu.book.drawings.common import as_array, coloured, lightness, pixels
 from swin_edu.book.style import (
     BLUE,
     GREEN,
@@ -171,7 +171,7 @@ def unrolling(image: Tensor, look: Look, window: int) -> Figure:
         titles,
         strict=True,
     ):
-        light = np.where(inside, 1, 0.35).repeat(stride, 0).repeat(stride, 1)[..., None]
+        light = lightness(inside, stride, 0.35)
         picture(place, shown * light, title)
         grid(place, shown.shape[0], shown.shape[1], stride, linewidth=0.25, alpha=0.5)
         outline(place, inside, stride)

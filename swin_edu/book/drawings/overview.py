@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from swin_edu.book.drawings.common import mosaics, pixels
+from swin_edu.book.drawings.common import lightness, mosaics, pixels
 from swin_edu.book.style import BLUE, ORANGE, box, figure, grid, hatch, mark, picture
 
 if TYPE_CHECKING:  # it reads notebooks, by a library that takes seconds to import
@@ -69,7 +69,7 @@ def window_reach(image: Tensor, patch: int, panels: dict[str, tuple[int, int, tu
     size = image.shape[1]
     for axis, (title, (window, shift, place)) in zip(axes, panels.items(), strict=True):
         in_window, seen = reach(size // patch, window, shift, place)
-        light = np.where(in_window, 1.0, 0.4).repeat(patch, 0).repeat(patch, 1)[..., None]
+        light = lightness(in_window, patch, 0.4)
         picture(axis, pixels(image) * light, f"{title}: {seen.sum():,} tokens")
         for row, column in np.argwhere(in_window & ~seen):
             hatch(axis, column * patch, row * patch, patch, patch)

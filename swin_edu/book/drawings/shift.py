@@ -10,7 +10,7 @@ from matplotlib.colors import ListedColormap, to_rgb
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from swin_edu.book.drawings.common import pixels
+from swin_edu.book.drawings.common import as_array, lightness, pixels
 from swin_edu.book.drawings.overview import reach
 from swin_edu.book.style import (
     BLUE,
@@ -181,7 +181,7 @@ def token_moves(image: Tensor, patch: int, window: int, shift: int, place: tuple
         ("rolled back: who it looked at", pixels(image), together, seen, place, shift),
     )
     for axis, (title, shown, inside, bright, where, moved) in zip(axes, panels, strict=True):
-        light = np.where(inside, 1.0, 0.4).repeat(patch, 0).repeat(patch, 1)[..., None]
+        light = lightness(inside, patch, 0.4)
         picture(
             axis,
             shown * light,
@@ -310,7 +310,7 @@ def noticed(image: Tensor, maps: dict[str, Tensor], place: tuple[int, int]) -> F
     drawn, axes = figure(2.5 * len(maps), 3, columns=len(maps))
     for axis, (title, chosen) in zip(axes, maps.items(), strict=True):
         patch = image.shape[1] // len(chosen)
-        light = np.where(chosen.numpy(), 1.0, 0.35).repeat(patch, 0).repeat(patch, 1)[..., None]
+        light = lightness(as_array(chosen), patch, 0.35)
         picture(axis, pixels(image) * light, f"{title}\n{int(chosen.sum()):,} tokens")
         mark(axis, place[1] * patch, place[0] * patch, patch, patch, linewidth=1)
     return drawn

@@ -10,7 +10,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from swin_edu.book.drawings.common import pixels, window_lines
+from swin_edu.book.drawings.common import lightness, pixels, window_lines
 from swin_edu.book.style import (
     BLUE,
     GREEN,
@@ -194,7 +194,7 @@ def reached_tokens(image: Tensor, window: int, reached: dict[str, Tensor], place
     for axis, (title, gradient) in zip(axes, reached.items(), strict=True):
         token = image.shape[1] // len(gradient)
         bright = gradient.cpu().numpy() != 0
-        light = np.where(bright, 1.0, 0.35).repeat(token, 0).repeat(token, 1)[..., None]
+        light = lightness(bright, token, 0.35)
         picture(axis, pixels(image) * light, f"{title}: {bright.sum():,} tokens")
         window_lines(axis, image.shape[1], image.shape[1], window * token)
         mark(axis, place[1] * token, place[0] * token, token, token, linewidth=1)

@@ -1,7 +1,5 @@
 """The pictures of chapters 9 to 15: what a Swin costs, learns, sees, and stands beside."""
 
-import json
-
 import torch
 from matplotlib.figure import Figure
 
@@ -12,7 +10,7 @@ from swin_edu.book.explorers import Halo, Moves, Sight
 from swin_edu.book.explorers.approximation import photograph_tokens
 from swin_edu.book.figures.picture import Picture
 from swin_edu.book.images import sample_image
-from swin_edu.book.measured import RECORDS, measured_on
+from swin_edu.book.measured import kept, measured_on
 from swin_edu.book.scenes import CLASSES, draw_scene
 from swin_edu.book.trained import trained
 from swin_edu.fast import window_order
@@ -21,11 +19,6 @@ from swin_edu.rivals.performer import linear_attention, positive_features, rando
 from swin_edu.tasks.detection import detect
 from swin_edu.tasks.segmentation import segment
 from swin_edu.training import normalise
-
-
-def kept(name: str) -> dict[str, list[float]]:
-    """Return times or scores that a chapter has measured; nothing is measured here."""
-    return json.loads(RECORDS.read_text("utf-8"))[name]["values"]
 
 
 def learning() -> Figure:

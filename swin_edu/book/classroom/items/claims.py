@@ -37,7 +37,7 @@ def sliding_mask_by_loops(height: int, width: int, window: int) -> Tensor:
     return result.reshape(height * width, height * width)
 
 
-def sliding_mask_by_unfold(height: int, width: int, window: int) -> Tensor:
+def sliding_mask_by_pooling(height: int, width: int, window: int) -> Tensor:
     reach = window // 2
     ones = torch.eye(height * width).view(-1, 1, height, width)
     return F.max_pool2d(ones, 2 * reach + 1, stride=1, padding=reach).flatten(1) > 0
@@ -102,7 +102,7 @@ SLIDING_MASK = Item(
             lambda height, width, window: sliding_mask(width, height, window),
         ),
     ),
-    (sliding_mask_by_loops, sliding_mask_by_unfold),
+    (sliding_mask_by_loops, sliding_mask_by_pooling),
 )
 
 
